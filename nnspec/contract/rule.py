@@ -16,6 +16,15 @@ RULES = Path(__file__).with_name("rules")
 #: Rules whose violation surprises sooner or later; one of any other that is no note goes wrong.
 WARNINGS = frozenset(
     {
+        "building.reset_keeps_the_parameters",
+        "building.torch_has_no_warning",
+        "calling.losses_are_given_their_kind",
+        "calling.formulas_hold_everywhere",
+        "calling.a_call_computes_anew",
+        "calling.buffers_do_not_grow",
+        "calling.lengths_in_between",
+        "gradients.units_start_apart",
+        "gradients.every_step_gets_a_gradient",
         "building.building_leaves_the_process",
         "building.building_on_meta",
         "building.no_method_is_shadowed",

@@ -354,6 +354,27 @@ def _has_nan(tensor: torch.Tensor) -> bool:
     return tensor.is_floating_point() and bool(tensor.isnan().any())
 
 
+def renewed_by_reset(net: nn.Module) -> list[str]:
+    """Parameters that are other objects after reset_parameters(), of a module of the user's."""
+    told = []
+    for path, module in net.named_modules():
+        if is_standard(type(module)) or not callable(getattr(type(module), "reset_parameters", None)):
+            continue
+        before = dict(module.named_parameters())
+        if _error_of(module.reset_parameters) is not None:
+            continue  # it takes arguments, or says when it may be called
+        after = dict(module.named_parameters())
+        renewed = [name for name, one in before.items() if after.get(name) is not one]
+        if renewed:
+            told.append(
+                f"after reset_parameters() of `{path or 'self'}` {they(renewed, 'is', 'are')} not the "
+                "Parameter that it was: an optimizer made before goes on with the old one, and what is tied "
+                "is not any more; make Parameters in __init__, and fill them in reset_parameters, as "
+                "nn.init.normal_ does"
+            )
+    return told
+
+
 def shadowed_methods(net: nn.Module) -> list[str]:
     """Attributes that are called as a method of nn.Module is, and are no function."""
     return [

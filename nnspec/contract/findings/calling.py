@@ -7,6 +7,8 @@ import copy
 import functools
 import gc
 import inspect
+import itertools
+import math
 import sys
 import traceback
 import types
@@ -196,13 +198,39 @@ def not_numbers(net: nn.Module, example: Example) -> list[str]:
     given = [*tensors_in(example()), *parameters(net).items(), *buffers(net).items()]
     if any(_nans(tensor) for _, tensor in given):
         return []
+    output = run(net, example)
+    if not any(_nans(tensor) for _, tensor in tensors_in(output)):
+        return []
+    with _FirstNaN() as first:
+        run(net, example)
     return [
-        f"`{path}` is NaN in {number} of {tensor.numel()} values, and nothing in this example is; where "
-        "a softmax meets a row of -inf alone, fill with torch.finfo(x.dtype).min, and keep quotients, roots "
-        "and logarithms from zero and below"
-        for path, tensor in tensors_in(run(net, example))
+        f"`{path}` is NaN in {number} of {tensor.numel()} values, and nothing in this example "
+        f"is{first.told}; where a softmax meets a row of -inf alone, fill with torch.finfo(x.dtype).min, and "
+        "keep quotients, roots and logarithms from zero and below"
+        for path, tensor in tensors_in(output)
         if (number := _nans(tensor))
     ]
+
+
+class _FirstNaN(TorchFunctionMode):
+    """Says which function, called by the module's own code, is the first to make NaN of numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = ""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        had = any(isinstance(one, Tensor) and _nans(one) for one in args)
+        result = func(*args, **(kwargs or {}))
+        if not self.told and not had and isinstance(result, Tensor) and _nans(result):
+            frames = traceback.extract_stack()[:-1]
+            name = getattr(func, "__name__", "").strip("_")
+            if own_frames(frames) and name not in ("get", "set"):
+                self.told = f": the first NaN is what {name} gives{place(frames)}"
+                of = args[0] if args else None
+                if name in ("pow", "log", "sqrt", "rsqrt", "log2", "log10") and isinstance(of, Tensor):
+                    self.told += f", of {float(of.detach().min()):.2g} and more"
+        return result
 
 
 def _nans(tensor: Tensor) -> int:
@@ -217,7 +245,25 @@ def _nans(tensor: Tensor) -> int:
 def warned(net: nn.Module, example: Example) -> list[str]:
     """What torch warns of in a call, in either mode, each once."""
     told: dict[str, str] = {}
-    callers = len(traceback.extract_stack())
+    for is_training in (True, False):
+        with _warning(told):
+            net.train(is_training)
+            run(net, example)
+    return _warnings("in a call", told)
+
+
+def warned_in_building(construct: Callable[[], nn.Module]) -> list[str]:
+    """What torch warns of when a module is built, each once."""
+    told: dict[str, str] = {}
+    with _warning(told):
+        construct()
+    return _warnings("when the module is built", told)
+
+
+@contextlib.contextmanager
+def _warning(told: dict[str, str]) -> Iterator[None]:
+    """Note what torch warns of, with the place in the module's own code, and swallow errors."""
+    callers = len(traceback.extract_stack()) - 2
 
     def noting(message: Any, category: Any, filename: str, *_: Any, **__: Any) -> None:
         text = " ".join(str(message).partition(" (Triggered internally")[0].split())
@@ -225,22 +271,21 @@ def warned(net: nn.Module, example: Example) -> list[str]:
         if category is UserWarning and is_of_torch and not any(word in text for word in _PASSING):
             told.setdefault(text.rstrip("."), place(traceback.extract_stack()[callers:]))
 
-    most = 2 * LONGEST_TEXT  # what to do is often said last
     always = torch.is_warn_always_enabled()
-    for is_training in (True, False):
-        with warnings.catch_warnings():
-            warnings.simplefilter("always")
-            warnings.showwarning = noting
-            torch.set_warn_always(True)
-            try:
-                net.train(is_training)
-                run(net, example)
-            except Exception:
-                continue  # that is told by other rules
-            finally:
-                torch.set_warn_always(always)
+    with warnings.catch_warnings(), contextlib.suppress(Exception):  # errors are told by other rules
+        warnings.simplefilter("always")
+        warnings.showwarning = noting
+        torch.set_warn_always(True)
+        try:
+            yield
+        finally:
+            torch.set_warn_always(always)
+
+
+def _warnings(when: str, told: dict[str, str]) -> list[str]:
+    most = 2 * LONGEST_TEXT  # what to do is often said last
     return [
-        f"torch warns in a call{where}: {text if len(text) <= most else f'{text[:most]}...'}; "
+        f"torch warns {when}{where}: {text if len(text) <= most else f'{text[:most]}...'}; "
         "write what it asks for, or silence it where what it warns of is meant"
         for text, where in told.items()
     ]
@@ -251,7 +296,7 @@ _TORCH = Path(torch.__file__).parent
 #: Words of warnings about the release, a backend or checks that are off, and of two that other rules explain.
 _PASSING = (
     *("deprecat", "prototype", "beta", "is experimental", "indexing argument", "Lazy modules"),
-    *("oneDNN", "invariant checks"),
+    *("oneDNN", "invariant checks", "enable_nested_tensor", "zero-element tensors"),
     *("None of the inputs have requires_grad=True", "Converting a tensor with requires_grad=True"),
 )
 
@@ -310,6 +355,34 @@ def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
         if name not in passing(net)
         for difference in differences(buffer, before.get(name, buffer), name, exact=True)
     ]
+
+
+def growing_buffers(net: nn.Module, example: Example) -> list[str]:
+    """Buffers that are larger after each of several calls in train mode."""
+    net.train()
+    shapes: list[dict[str, tuple[int, ...]]] = []
+    for _ in range(_CALLS):
+        try:
+            run(net, example)
+        except Exception:
+            return []  # whether it can be called again is another rule's matter
+        shapes.append({name: tuple(one.shape) for name, one in buffers(net).items() if not is_lazy(one)})
+        if len(shapes) == 2 and shapes[0] == shapes[1]:
+            return []
+    return [
+        f"the buffer `{name}` has the shape {shapes[0][name]} after one call in train mode, "
+        f"{shapes[1][name]} after two and {last} after {_CALLS}: it fills memory, and a fresh build cannot "
+        "load it; give it one shape in __init__, and write over what is oldest"
+        for name, last in shapes[-1].items()
+        if all(name in some for some in shapes)
+        and all(
+            math.prod(after[name]) > math.prod(before[name]) for before, after in itertools.pairwise(shapes)
+        )
+    ]
+
+
+#: How many calls are made to see whether a buffer grows.
+_CALLS = 4
 
 
 def newly_registered(net: nn.Module, before: dict[str, str]) -> list[str]:

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import plain_values
@@ -188,7 +190,7 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
     flat = _flat(net, examples) & _flat(other, examples)
     names = sorted(flat - _small(net, example) - _padding_alone(net, example)) if flat else []
     if not names:
-        return []
+        return _out_of_bounds(net, example)
     cure = (
         "start one of two factors with random numbers, and mind that a softmax or a quotient of one "
         "number by itself is 1 whatever it is"
@@ -202,6 +204,45 @@ def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]
         f"the gradient of {listed(names)} is zero, for other inputs, other weights and after {STEPS} steps "
         f"too: {'it stays' if len(names) == 1 else 'they stay'} as built; {cure}"
     ]
+
+
+def _out_of_bounds(net: nn.Module, example: Example) -> list[str]:
+    """Parameters that lie beyond what forward clamps them to, all of their numbers."""
+    with _Clamps(parameters(net)) as clamps:
+        found = gradients(net, example)
+    return [
+        f"the gradient of `{name}` is zero: forward takes {function} of it{where}, and all its numbers lie "
+        "where that is flat, from where no step moves them; start it within the bounds, or take exp() or "
+        "F.softplus() of a free number instead"
+        for name, (function, where) in clamps.flat.items()
+        if name in found and not bool(found[name].any())
+    ]
+
+
+class _Clamps(TorchFunctionMode):
+    """Notes where the module's own code clamps a parameter all of whose numbers lie beyond the bounds.
+
+    Args:
+        named: the parameters.
+    """
+
+    def __init__(self, named: dict[str, nn.Parameter]) -> None:
+        super().__init__()
+        self.flat: dict[str, tuple[str, str]] = {}
+        self._names = {id(one): name for name, one in named.items() if one.requires_grad}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "")
+        if name in _CLAMPING and args and id(args[0]) in self._names and isinstance(result, Tensor):
+            of = args[0].detach()
+            if of.numel() and _has_values(of) and bool((result.detach() != of).all()):
+                where = place(traceback.extract_stack()[:-1])
+                self.flat.setdefault(self._names[id(args[0])], (name, where))
+        return result
+
+
+_CLAMPING = {"clamp", "clip", "clamp_min", "clamp_max", "relu", "relu6", "hardtanh"}
 
 
 def _padding_alone(net: nn.Module, example: Example) -> set[str]:
@@ -358,12 +399,43 @@ def cut_off(net: nn.Module, example: Example) -> list[str]:
         return []
     if refusing := _without_a_gradient(net, example, cut):
         return refusing
+    if replaced := _replaced_by_hooks(net, example, cut):
+        return replaced
     return [
         f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is not "
         "returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, "
         "no_grad(), .item(), torch.tensor() or checkpoint(..., use_reentrant=True) of inputs without "
         "gradients; return it and cut nothing, or freeze with requires_grad_(False)"
     ]
+
+
+def _replaced_by_hooks(net: nn.Module, example: Example, cut: list[str]) -> list[str]:
+    """Submodules with such parameters whose hook returns something without a gradient for their output."""
+    told: list[str] = []
+    hooked = {
+        path: module
+        for path, module in net.named_modules()
+        if getattr(module, "_forward_hooks", None) and any(name.startswith(dotted(path, "")) for name in cut)
+    }
+    for path, module in hooked.items():
+        computed: list[Any] = []
+        first = module.register_forward_hook(lambda *found, to=computed: to.append(found[2]), prepend=True)
+        last = module.register_forward_hook(lambda *found, to=computed: to.append(found[2]))
+        try:
+            run(net, example)
+        finally:
+            first.remove(), last.remove()
+        if len(computed) < 2 or computed[0] is computed[1]:
+            continue
+        before, after = (any(one.requires_grad for _, one in floating_in(some)) for some in computed[:2])
+        if before and not after:
+            told.append(
+                f"backward does not reach {listed(cut)}: a forward hook of `{path or 'self'}` returns "
+                "something, and what a hook returns takes the place of the output, which has no gradient "
+                "then; let the hook return None, as a lambda that calls append() does and one that calls "
+                "setdefault() does not"
+            )
+    return told
 
 
 def _without_a_gradient(net: nn.Module, example: Example, cut: list[str]) -> list[str]:
@@ -461,6 +533,122 @@ def touched(net: nn.Module, example: Example) -> list[str]:
         "adds up those of several calls loses what came before; leave zero_grad() and backward() to who "
         "trains, and use torch.autograd.grad where forward needs a gradient"
     ]
+
+
+def of_the_last_call(net: nn.Module, example: Example) -> list[str]:
+    """Gradients of a call that are others once the module was called with other inputs."""
+    net.eval()
+    outputs = _outputs(net, example)
+    own = sorted(set(_own_nodes(outputs).values()))
+    if not own:
+        return []
+    wanted = {name: parameter for name, parameter in parameters(net).items() if parameter.requires_grad}
+    weights = [_weights(tensor) for tensor in outputs]
+    try:
+        before = _from_a_seed(outputs, [*wanted.values()], weights)
+        again = _from_a_seed(outputs, [*wanted.values()], weights)
+        run(net, varied(example)[1])
+        after = _from_a_seed(outputs, [*wanted.values()], weights)
+    except Exception:  # a graph that can be walked once only, or inputs that are refused
+        return []
+    for name, one, same, other in zip(wanted, before, again, after, strict=True):
+        if one is not None and not differences(same, one) and (found := differences(other, one, name)):
+            return [
+                f"the gradient of {found[0]} once the module was called again, with other inputs: the "
+                f"backward of {', '.join(own)} goes by what the last call has kept; keep what backward needs "
+                "on ctx, with ctx.save_for_backward(...)"
+            ]
+    return []
+
+
+def starting_alike(net: nn.Module, example: Example) -> list[str]:
+    """Linear and convolutional layers whose units are all equal, and have equal gradients."""
+    weights = {
+        dotted(path, "weight"): module.weight
+        for path, module in net.named_modules()
+        if isinstance(module, (nn.Linear, _ConvNd)) and isinstance(module.weight, nn.Parameter)
+    }
+    equal = [
+        name
+        for name, one in weights.items()
+        if one.requires_grad and not is_lazy(one) and _has_values(one) and len(one) > 1 and _are_equal(one)
+    ]
+    if not equal:
+        return []
+    net.eval()
+    found = gradients(net, example)
+    alike = [name for name in equal if name in found and bool(found[name].any()) and _are_equal(found[name])]
+    if not alike:
+        return []
+    return [
+        f"the rows of {listed(alike)} are all alike, and so are their gradients: the units of such a layer "
+        "compute one thing, and stay alike; start weights with random numbers, as nn.init.xavier_uniform_ "
+        "does, and biases alone with a constant"
+    ]
+
+
+def _are_equal(tensor: Tensor) -> bool:
+    rows = tensor.detach()
+    return not differences(rows, rows[:1].expand_as(rows))
+
+
+def steps_without_gradient(net: nn.Module, example: Example) -> list[str]:
+    """Places of a sequence that count, and that no gradient of the outputs reaches, where it does others."""
+    net.eval()
+    chosen: list[Tensor] = []
+
+    def leaf(tensor: Tensor) -> Tensor:
+        is_sequence = tensor.is_floating_point() and tensor.dim() == 3 and tensor.shape[1] > 2
+        if chosen or not is_sequence or not _has_values(tensor):
+            return tensor
+        chosen.append(tensor.detach().clone().requires_grad_())
+        return chosen[0]
+
+    outputs = [tensor for _, tensor in floating_in(run(net, example, leaf)) if tensor.requires_grad]
+    if not chosen or not outputs:
+        return []
+    try:
+        (found,) = torch.autograd.grad(outputs, chosen, [_weights(tensor) for tensor in outputs])
+    except RuntimeError:
+        return []
+    is_reached = found.detach().abs().sum(dim=(0, 2)) > 0
+    missed = [step for step, reached in enumerate(is_reached.tolist()) if not reached]
+    if not missed or not bool(is_reached.any()):
+        return []
+    counting = [step for step in missed if _counts_evenly(net, example, step)]
+    if counting != missed:
+        return []
+    return [
+        f"the outputs move with {len(missed)} of the {len(is_reached)} steps of a sequence that no gradient "
+        "of theirs reaches: it is cut off between the steps of a call, as detach() and .data do; detach a "
+        "state between calls alone, h = h.detach() before the loop, if truncating is not meant"
+    ]
+
+
+def _counts_evenly(net: nn.Module, example: Example, step: int) -> bool:
+    """Whether outputs move with one step of a sequence, and twice as far if that moves twice as far."""
+
+    def moved(by: float) -> float:
+        done: list[bool] = []
+
+        def change(tensor: Tensor) -> Tensor:
+            if done or not tensor.is_floating_point() or tensor.dim() != 3 or tensor.shape[1] <= 2:
+                return tensor
+            done.append(True)
+            changed = tensor.clone()
+            changed[:, step] += by
+            return changed
+
+        with torch.no_grad():
+            pairs = zip(floating_in(run(net, example, change)), floating_in(run(net, example)), strict=False)
+        return max((float((one - other).abs().max()) for (_, one), (_, other) in pairs), default=0.0)
+
+    once, twice = moved(0.02), moved(0.04)
+    return once > _MOVED and 1.5 < twice / once < 2.5
+
+
+#: By how much an output moves at least, beyond rounding.
+_MOVED = 1e-4
 
 
 def refused_after_two_calls(net: nn.Module, example: Example) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -322,6 +323,18 @@ def _are_apart(one: Tensor, other: Tensor) -> bool:
 _ENOUGH = 32
 
 
+def _used_up(net: nn.Module) -> list[str]:
+    """The attributes that are iterators of Python's, and have nothing more to give."""
+    end = object()
+    return [
+        dotted(path, name)
+        for path, module in net.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, (zip, map, filter, enumerate, reversed, types.GeneratorType))
+        and next(value, end) is end
+    ]
+
+
 def random_in_eval(net: nn.Module, example: Example) -> list[str]:
     """Where two equal calls begin to differ: the submodule that finished first with another output."""
     finished: list[Finished] = []
@@ -359,6 +372,13 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
         return [
             f"two equal calls in eval mode differ, since each changes {listed(changed)}: {different[0]}; "
             "change it only if self.training"
+        ]
+    if emptied := _used_up(net):
+        return [
+            f"two equal calls in eval mode differ: {different[0]}; "
+            f"{they(emptied, 'is an iterator', 'are iterators')}, as zip, map and enumerate give, and the "
+            "first call uses it up; keep what it goes through, and call zip in forward, or list(zip(...)) in "
+            "__init__"
         ]
     return [
         f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "

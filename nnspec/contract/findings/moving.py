@@ -59,18 +59,24 @@ def process_settings() -> dict[str, Any]:
         "the number of threads": torch.get_num_threads(),
         **isolation.backend_switches(),
         "the seed": torch.initial_seed(),
+        "the number of hooks on all modules": sum(len(store) for store in isolation.GLOBAL_HOOKS),
     }
+
+
+_CURES = {
+    "the seed": "draw from a torch.Generator of its own",
+    "the number of hooks on all modules": (
+        "register a hook on the modules that it is for, with their register_forward_hook, and leave "
+        "register_module_forward_hook and its like to the program"
+    ),
+}
 
 
 def changed_settings(before: dict[str, Any], by: str) -> list[str]:
     """Settings that are not what they were."""
     return [
         f"{by} changes {name} of the process from {before[name]} to {value}, for everyone; "
-        + (
-            "draw from a torch.Generator of its own"
-            if name == "the seed"
-            else "change it in a context, if at all"
-        )
+        + _CURES.get(name, "change it in a context, if at all")
         for name, value in process_settings().items()
         if value != before[name]
     ]

@@ -234,6 +234,19 @@ def _masked_crosswise(net: nn.Module, example: Example, outputs: list[tuple[str,
     ]
     if sorted_out:
         return sorted_out
+    if not any(
+        differences(other[1:], output[1:]) for (_, other), (_, output) in zip(again, outputs, strict=False)
+    ):
+        of_the_first = [
+            f"{different[0]} when the mask of the first row is another, and none with those of the others: "
+            "forward takes the mask of one row for all; leave it its rows, mask[:, None], where it takes "
+            "mask[0]"
+            for (path, output), (_, other) in zip(outputs, first, strict=False)
+            if (different := differences(other[1:], output[1:], f"{path}[1:]"))
+            and _counts_rows(net, example, path)
+        ]
+        if of_the_first:
+            return of_the_first
     return [
         f"{different[0]} when the masks of the other rows are others: what is repeated for each head has to "
         "keep the heads of a row together; write repeat_interleave(heads, dim=0) for repeat(heads, 1, 1), or "

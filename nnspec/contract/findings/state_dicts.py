@@ -7,6 +7,7 @@ import copy
 import inspect
 import re
 import traceback
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from nnspec.contract.tree import (
     passing,
     tensors,
 )
-from nnspec.contract.wording import brief, kind_of, listed, own_frames, text_of, they
+from nnspec.contract.wording import brief, kind_of, listed, own_frames, place, text_of, they
 
 
 def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
@@ -184,12 +185,24 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
             "return what super().state_dict() returned, with its _metadata: without that the versions are "
             f"lost, and {listed(versioned)} takes what it loads for a checkpoint of an older one"
         )
+    if saved := [name for name in kept if _is_saved_otherwise(fresh, name)]:
+        cure = (
+            f"saving writes other values than {they(saved, 'has', 'have')}, turned round or computed, and "
+            "loading does not undo it: undo it in _load_from_state_dict, or let _save_to_state_dict save "
+            "them as they are"
+        )
     return [
         f"{difference} after load_state_dict; {cure}"
         for name, value in fresh.state_dict().items()
         if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
         for difference in differences(value, kept[name], name, exact=True)
     ]
+
+
+def _is_saved_otherwise(net: nn.Module, name: str) -> bool:
+    """Whether a state dict has other values for a parameter or a buffer than it has."""
+    own, saved = tensors(net).get(name), net.state_dict().get(name)
+    return isinstance(own, Tensor) and isinstance(saved, Tensor) and bool(differences(saved, own, exact=True))
 
 
 def _quoted(text: str) -> list[str]:
@@ -399,17 +412,57 @@ def part_refused(net: nn.Module) -> list[str]:
 def taken_out(net: nn.Module, state: dict[str, Any]) -> list[str]:
     """Entries that a state dict lacks after it was loaded."""
     before = list(state)
+    given = _Written(state)
+    if hasattr(state, "_metadata"):
+        given._metadata = state._metadata
     try:
-        net.load_state_dict(state, strict=False)
+        net.load_state_dict(given, strict=False)
     except RuntimeError:
         return []  # what is refused is another rule's matter
-    lost = [name for name in before if name not in state]
-    if not lost:
-        return []
-    return [
-        f"load_state_dict takes {listed(lost)} out of the dict that it is given; let it read the dict, or "
-        "work on a copy"
-    ]
+    lost = [name for name in before if name not in given]
+    if lost:
+        return [
+            f"load_state_dict takes {listed(lost)} out of the dict that it is given; let it read the dict, "
+            "or work on a copy"
+        ]
+    if given.places:
+        return [
+            f"load_state_dict writes to the dict that it is given{given.places[0]}, as to rename keys: who "
+            "loads it once more, or saves it, has another; let it read the dict, or work on a copy"
+        ]
+    return []
+
+
+class _Written(OrderedDict[str, Any]):
+    """A state dict that notes where it is written to."""
+
+    _metadata: Any
+    places: list[str]
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        super().__init__()
+        for key, value in state.items():
+            OrderedDict.__setitem__(self, key, value)
+        self.places = []
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._note()
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self._note()
+        super().__delitem__(key)
+
+    def pop(self, *args: Any, **kwargs: Any) -> Any:
+        self._note()
+        return super().pop(*args, **kwargs)
+
+    def copy(self) -> OrderedDict[str, Any]:  # type: ignore[override]
+        return OrderedDict(self)
+
+    def _note(self) -> None:
+        if hasattr(self, "places"):
+            self.places.append(place(traceback.extract_stack()[:-2]))
 
 
 def replaced(before: dict[str, nn.Parameter], after: dict[str, nn.Parameter], by: str) -> list[str]:

@@ -14,22 +14,55 @@ from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import kept_tensors, plain_values
 from nnspec.contract.findings.moving import NO_KERNEL
-from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in
+from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in, varied
 from nnspec.contract.products import AddedInFloat32
-from nnspec.contract.tree import buffers, parameters, passing, scatter
-from nnspec.contract.wording import brief, place, text_of, they
+from nnspec.contract.tree import buffers, copied_state, parameters, passing, scatter
+from nnspec.contract.wording import brief, own_frames, place, text_of, they
 
 
 def uncounted(net: nn.Module, example: Example) -> list[str]:
     """Inputs that may be anything: no output changes with them, in train mode or in eval mode."""
     scatter(net)
     named = _named_inputs(net, example)
+    found = [name for name, path in named.items() if _counts_for_nothing(net, example, path)]
+    cure = "use it in forward, or do not take it"
+    if found and (path := _leaving_all_out(net, example)):
+        cure = (
+            f"`{path}` is given a key_padding_mask that is true everywhere, and true means to leave out: "
+            "give it the inverse, ~mask"
+        )
     return [
         f"the input `{name}` counts for nothing: with other values the outputs are the same, in train mode "
-        "and in eval mode; use it in forward, or do not take it"
-        for name, path in named.items()
-        if _counts_for_nothing(net, example, path)
+        f"and in eval mode; {cure}"
+        for name in found
     ]
+
+
+def _leaving_all_out(net: nn.Module, example: Example) -> str:
+    """The path of an attention that is told to leave out every place of every row, or nothing."""
+    found: list[str] = []
+
+    def noting(path: str) -> Callable[..., None]:
+        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            mask = kwargs.get("key_padding_mask", args[3] if len(args) > 3 else None)
+            if isinstance(mask, Tensor) and mask.dtype == torch.bool and bool(mask.all()):
+                found.append(path or type(net).__name__)
+
+        return note
+
+    handles = [
+        module.register_forward_pre_hook(noting(path), with_kwargs=True)
+        for path, module in net.named_modules()
+        if isinstance(module, nn.MultiheadAttention)
+    ]
+    net.train()
+    try:
+        if handles:
+            run(net, example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return next(iter(found), "")
 
 
 def _counts_for_nothing(net: nn.Module, example: Example, path: str) -> bool:
@@ -283,6 +316,76 @@ def kept_for_a_length(make: Callable[[], nn.Module], example: Example) -> list[s
     return []
 
 
+def kept_of_other_inputs(net: nn.Module, fresh: nn.Module, example: Example) -> list[str]:
+    """That a second call computes with what the first has kept of other inputs of the same shapes.
+
+    Args:
+        net: a module that was not called yet.
+        fresh: another such build of it.
+        example: makes the inputs.
+    """
+    net.eval(), fresh.eval()
+    before, saved = _noted(net), copied_state(net.state_dict())
+    run(net, example)
+    if differences(dict(net.state_dict()), dict(saved), exact=True):
+        return []  # set up by the first inputs, as some norms are, and saved
+    made = [name for name, value in _noted(net).items() if before.get(name) != value]
+    try:
+        after, first = (run(one, varied(example)[1]) for one in (net, fresh))
+    except Exception:
+        return []  # what it may be given is for the module to say
+    kept = f"{they(made, 'is', 'are')} kept" if made else "something is kept, in an attribute or a container,"
+    return [
+        f"{different} in a second call than in a first one with the same inputs: {kept} of the inputs of the "
+        "call before; a shape, a device or an address says nothing of the values: compute what hangs on them "
+        "in each call"
+        for different in differences(after, first)[:1]
+    ]
+
+
+def lengths_left_out(net: nn.Module, example: Example) -> list[str]:
+    """The error of inputs that are shorter by one, where those shorter by more pass, if sizes do not "
+    "match."""
+    net.eval()
+    for dim in (1, 2, 3):
+        size = next((one.shape[dim] for _, one in tensors_in(example()) if one.dim() > max(2, dim)), 0)
+        if size < 4:
+            continue
+        try:
+            run(net, example, _narrowed(dim, size, size - 1))
+        except Exception as error:
+            refusal = error
+        else:
+            continue
+        if not any(words in text_of(refusal) for words in _SIZES):
+            continue
+        for less in (2, 4, 8):
+            try:
+                if less < size:
+                    run(net, example, _narrowed(dim, size, size - less))
+            except Exception:
+                continue
+            if less < size:
+                return [
+                    f"inputs of {size} and of {size - less} places along dimension {dim} are taken, and with "
+                    f"{size - 1} it raises {brief(refusal)}: what is made shorter by a stride and longer "
+                    "again has another length then; cut it or fill it up to that of what it meets, x[..., "
+                    ":length], or refuse such inputs with an error that says so"
+                ]
+    return []
+
+
+_SIZES = ("must match the size of tensor b", "Sizes of tensors must match except in dimension")
+
+
+def _narrowed(dim: int, size: int, to: int) -> Callable[[Tensor], Tensor]:
+    def narrowed(tensor: Tensor) -> Tensor:
+        is_as_long = tensor.dim() > dim and tensor.shape[dim] == size
+        return tensor.narrow(dim, 0, to).clone() if is_as_long else tensor
+
+    return narrowed
+
+
 def _noted(net: nn.Module) -> dict[str, object]:
     """What is kept in plain attributes and in buffers that no checkpoint has."""
     noted: dict[str, object] = {name: id(tensor) for name, tensor in kept_tensors(net).items()}
@@ -317,12 +420,26 @@ def padding_counted(net: nn.Module, example: Example) -> list[str]:
             longer.append((_longer(example, path, of, value), rows))
             try:
                 outputs = tensors_in(run(net, longer[-1][0]))
-            except Exception:
+            except Exception as error:
+                if value == 0 and (refusal := _not_padded_again(net, example, path, of, error)):
+                    return [refusal]
                 break  # it takes no more places
             told.append(_apart(outputs, expected, mask, rows))
         else:
             if not told or not all(told):
                 continue
+            if where := _added(net, longer):
+                return [
+                    f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does "
+                    f"so: the attention{where} is given a mask of ones and zeros in floating numbers, which "
+                    "are added to the scores and leave nothing out; give it truth values, mask.bool()"
+                ]
+            if where := _softmax(net, longer, mask.shape[1] + 1, crossed=True):
+                return [
+                    f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does "
+                    f"so: the softmax{where} is taken along another dimension than that in which the mask "
+                    "leaves out; take both along the keys, dim=-1"
+                ]
             if where := _softmax(net, longer, mask.shape[1] + 1):
                 return [
                     f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does "
@@ -337,19 +454,83 @@ def padding_counted(net: nn.Module, example: Example) -> list[str]:
     return []
 
 
-def _softmax(net: nn.Module, longer: list[tuple[Example, Tensor]], places: int) -> str:
+def _not_padded_again(net: nn.Module, example: Example, path: str, of: set[str], error: Exception) -> str:
+    """That a module takes one more place if the mask leaves it in, and else unpacks what is too short."""
+    if not any(words in text_of(error) for words in _SIZES):
+        return ""
+    with _Unpacked() as unpacked:
+        try:
+            run(net, _longer(example, path, of, 1))
+        except Exception:
+            return ""  # it takes no more places
+    if not unpacked.places:
+        return ""
+    return (
+        f"with one more place in every row, which the mask leaves out, it raises {brief(error)}: "
+        f"pad_packed_sequence{unpacked.places[0]} fills up to the longest row alone; give it "
+        "total_length=x.shape[1], or the number of places of what its output meets"
+    )
+
+
+class _Unpacked(TorchFunctionMode):
+    """Notes where the module's own code unpacks a sequence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") == "_pad_packed_sequence":
+            self.places.append(place(traceback.extract_stack()[:-1]))
+        return func(*args, **(kwargs or {}))
+
+
+def _added(net: nn.Module, longer: list[tuple[Example, Tensor]]) -> str:
+    """Where attention is given a mask of ones and zeros that are floating numbers, or nothing."""
+    seen = _AddedMasks()
+    for example, _ in longer:
+        with seen:
+            run(net, example)
+    return next(iter(seen.places), "")
+
+
+class _AddedMasks(TorchFunctionMode):
+    """Notes where attention is given a mask of ones and zeros, of both, that are floating numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in ("scaled_dot_product_attention", "multi_head_attention_forward"):
+            masks = [kwargs.get("attn_mask"), kwargs.get("key_padding_mask"), *args[3:4]]
+            for mask in masks:
+                is_added = isinstance(mask, Tensor) and mask.is_floating_point() and mask.numel()
+                if is_added and bool((mask.eq(0) | mask.eq(1)).all()) and 0 < float(mask.mean()) < 1:
+                    self.places.append(place(traceback.extract_stack()[:-1]))
+        return func(*args, **kwargs)
+
+
+def _softmax(
+    net: nn.Module, longer: list[tuple[Example, Tensor]], places: int, *, crossed: bool = False
+) -> str:
     """Where the module's own code takes a softmax that gives the last place a share, whatever its mask is.
 
     Args:
         net: the module.
         longer: inputs with one more place, which the mask gives one of its values, and the rows to look at.
         places: how many there are then.
+        crossed: asked is for those whose scores are filled along another dimension.
     """
-    found = []
+    found, filled = [], dict[str, None]()
     for example, rows in longer:
         with _Softmaxes(rows, places) as seen:
             run(net, example)
         found.append(seen.places)
+        filled |= seen.crossed
+    if crossed:
+        return next(iter(filled), "")
     return next((where for where in found[0] if all(where in others for others in found)), "")
 
 
@@ -364,6 +545,7 @@ class _Softmaxes(TorchFunctionMode):
     def __init__(self, rows: Tensor, places: int) -> None:
         super().__init__()
         self.places: dict[str, None] = {}
+        self.crossed: dict[str, None] = {}
         self._rows, self._number = rows, places
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -375,7 +557,22 @@ class _Softmaxes(TorchFunctionMode):
                 last = result.detach().select(dim, -1)
                 if last.shape[:1] == self._rows.shape and bool((last[self._rows] > 0).all()):
                     self.places[place(traceback.extract_stack()[:-1])] = None
+                    if self._is_filled_along_another(args[0].detach(), dim):
+                        self.crossed[place(traceback.extract_stack()[:-1])] = None
         return result
+
+    def _is_filled_along_another(self, scores: Tensor, dim: int) -> bool:
+        """Whether the last place of another dimension, and not that of this one, is out of reach."""
+        others = [
+            other
+            for other in range(1, scores.dim())
+            if other != dim % scores.dim() and scores.shape[other] == self._number
+        ]
+        return any(bool((scores.select(other, -1)[self._rows] <= _FILLED).all()) for other in others)
+
+
+#: Below which a score is one that was filled in.
+_FILLED = -1e4
 
 
 def _apart(
@@ -439,14 +636,37 @@ def refused_in_another_layout(net: nn.Module, example: Example) -> list[str]:
     if all(_laid_out(tensor).is_contiguous() for _, tensor in _inputs(inputs)):
         return []
     what = "with an input whose channels lie last in memory (torch.channels_last), or transposed,"
+    cure = "ask for no stride() and no data_ptr() in forward"
+    with _Strided() as strided:
+        run(net, example)
+    if strided.places:
+        cure = (
+            f"forward gives as_strided{strided.places[0]} strides that are those of one layout alone; take "
+            "unfold, or slices and torch.cat, or x.contiguous() first"
+        )
     try:
         output = run(net, example, _laid_out)
     except RuntimeError as error:
         return [f"{what} it raises {brief(error)}; write reshape or flatten for view"]
     return [
-        f"{difference} {what} than with a contiguous one; ask for no stride() and no data_ptr() in forward"
+        f"{difference} {what} than with a contiguous one; {cure}"
         for difference in differences(output, expected)
     ]
+
+
+class _Strided(TorchFunctionMode):
+    """Notes where the module's own code lays strides of its own over a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in ("as_strided", "as_strided_"):
+            frames = traceback.extract_stack()[:-1]
+            if own_frames(frames[-1:]):
+                self.places.append(place(frames))
+        return func(*args, **(kwargs or {}))
 
 
 def _laid_out(tensor: Tensor) -> Tensor:

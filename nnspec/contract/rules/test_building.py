@@ -5,7 +5,7 @@ to who builds it.
 """
 
 from nnspec.contract import not_applicable
-from nnspec.contract.findings import building, moving
+from nnspec.contract.findings import building, calling, moving
 
 
 def test_every_module_is_initialised(build):
@@ -111,3 +111,19 @@ def test_building_leaves_the_process(construct):
     construct()
 
     yield moving.changed_settings(before, "its constructor")
+
+
+def test_torch_has_no_warning(construct):
+    """When a module is built torch warns of nothing, but for what is to go or is new.
+
+    An LSTM of one layer has no place for its dropout, and says so.
+    """
+    yield calling.warned_in_building(construct)
+
+
+def test_reset_keeps_the_parameters(build):
+    """``reset_parameters()`` leaves every parameter the object that it was.
+
+    An optimizer holds the parameters it was given, and ties are of objects.
+    """
+    yield building.renewed_by_reset(build())

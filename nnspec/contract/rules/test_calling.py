@@ -7,7 +7,17 @@ process. Only buffers may change, and only in train mode.
 import weakref
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import calling, copying, gradients, modes, moving, using_inputs, values, viewing
+from nnspec.contract.findings import (
+    calling,
+    copying,
+    formulas,
+    gradients,
+    modes,
+    moving,
+    using_inputs,
+    values,
+    viewing,
+)
 
 
 def test_in_eval_mode(ready, example):
@@ -379,3 +389,47 @@ def test_chance_is_of_torch(ready, example):
     other back.
     """
     yield values.drawn_elsewhere(ready, example)
+
+
+def test_losses_are_given_their_kind(ready, example):
+    """Losses are given the kind of numbers that they take, in pairs.
+
+    Cross entropy takes logits, and a divergence logarithms; and a column less a row is a square.
+    """
+    yield formulas.misgiven(ready(), example)
+
+
+def test_formulas_hold_everywhere(ready, example):
+    """Forward takes no step that is inf or NaN for large or equal numbers, where torch has a better.
+
+    The logarithm of a softmax is -inf for what trails far behind.
+    """
+    yield formulas.fragile(ready(), example)
+
+
+def test_a_call_computes_anew(build, ready, example, unless):
+    """What a call computes hangs on its inputs, and not on those of the call before.
+
+    A cache with the shape for its key gives the first inputs of a shape their numbers back for all others.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+
+    yield using_inputs.kept_of_other_inputs(ready(), ready(), example)
+
+
+def test_buffers_do_not_grow(ready, example):
+    """No buffer grows with each call.
+
+    A queue without an end fills memory, and its checkpoint loads nowhere.
+    """
+    yield calling.growing_buffers(ready(), example)
+
+
+def test_lengths_in_between(build, ready, example, unless):
+    """Of two lengths that a module takes, it takes those in between too.
+
+    An odd length is cut in halves by a stride, and doubled again one longer.
+    """
+    unless(not_applicable.unrepeatable(build, example))
+
+    yield using_inputs.lengths_left_out(ready(), example)

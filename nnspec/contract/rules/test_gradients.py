@@ -201,3 +201,38 @@ def test_backward_after_two_calls(build, ready, example, unless):
     unless(not_applicable.one_call_only(build, example) + gradients.first_step(build, example).refused)
 
     yield gradients.refused_after_two_calls(ready(), example)
+
+
+def test_each_call_has_its_own(build, ready, example, unless):
+    """The gradients of a call are the same after another call.
+
+    An autograd.Function that keeps on its class what backward needs has that of the last call alone.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.unrepeatable(build, example))
+
+    yield gradients.of_the_last_call(net, example)
+
+
+def test_units_start_apart(build, ready, example, unless):
+    """No linear or convolutional layer starts with units that are all equal and have equal gradients.
+
+    They compute one thing, and training does not part them.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+
+    yield gradients.starting_alike(net, example)
+
+
+def test_every_step_gets_a_gradient(build, ready, example, unless):
+    """Where outputs move with every step of a sequence, their gradients reach every step.
+
+    A state that is detached in the loop over time is as if the past were given.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.unrepeatable(build, example))
+
+    yield gradients.steps_without_gradient(net, example)
