@@ -294,7 +294,6 @@ def test_a_container_that_forward_fills_stays_as_it_was():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
 @pytest.mark.before("2.8")
 def test_a_container_that_forward_fills_was_refused():
     """``torch.export.export`` raises ``IndexError`` if ``forward`` adds a key to its input dict."""
