@@ -72,6 +72,7 @@ class Session:
             options = ["-q", "-s", "-p", "nnspec.running.plugin"]
             options += [f"--device={device}" for device in self.devices]
             options += ["--basetemp", f"{scratch}/pytest", "-o", "tmp_path_retention_policy=none"]
+            options += ["--tb=native"]  # a deep recursion shows its lines of source for minutes otherwise
             options += ["-W", "ignore::pytest.PytestWarning"]
             options += [option for name in UNUSED_PLUGINS for option in ("-p", f"no:{name}")]
             ended = pytest.main([*options, str(self.spec)], plugins=[self])

@@ -242,16 +242,17 @@ def test_a_load_post_hook_sees_what_was_loaded():
     loaded.
     """
     weight = nn.Parameter(torch.tensor([3.0]))
-    saved = SGD([weight], lr=0.25).state_dict()
-    optimizer = SGD([weight], lr=0.5)
+    old, optimizer = SGD([weight], lr=0.25, momentum=0.5), SGD([weight], lr=0.5, momentum=0.5)
+    weight.grad = torch.tensor([7.0])
+    old.step()
     calls = []
     optimizer.register_load_state_dict_post_hook(
-        lambda *given: calls.append((*given, optimizer.param_groups[0]["lr"]))
+        lambda *given: calls.append((*given, optimizer.param_groups[0]["lr"], len(optimizer.state)))
     )
 
-    optimizer.load_state_dict(saved)
+    optimizer.load_state_dict(old.state_dict())
 
-    assert calls == [(optimizer, 0.25)]
+    assert calls == [(optimizer, 0.25, 1)]
 
 
 @pytest.mark.since("2.1")

@@ -88,8 +88,9 @@ def test_heads_must_divide_the_embedding():
     """``MultiheadAttention`` raises ``AssertionError`` if ``num_heads`` does not divide ``embed_dim``."""
     assert nn.MultiheadAttention(4, 2).head_dim == 2
 
-    with pytest.raises(AssertionError, match="embed_dim must be divisible by num_heads"):
-        nn.MultiheadAttention(4, 3)
+    for heads in (3, 8):
+        with pytest.raises(AssertionError, match="embed_dim must be divisible by num_heads"):
+            nn.MultiheadAttention(4, heads)
 
 
 @pytest.mark.since("2.1")

@@ -339,8 +339,9 @@ def test_bce_with_logits_weights_are_not_larger(name):
     scores, target = torch.tensor(SCORES), torch.tensor([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
 
     assert nn.BCEWithLogitsLoss(**{name: torch.ones(1, 3)}, reduction="none")(scores, target).shape == (2, 3)
-    with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
-        nn.BCEWithLogitsLoss(**{name: torch.ones(4, 2, 3)})(scores, target)
+    for more in (1, 4):
+        with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+            nn.BCEWithLogitsLoss(**{name: torch.ones(more, 2, 3)})(scores, target)
 
 
 def test_pos_weight_may_be_a_scalar():
