@@ -154,7 +154,8 @@ def test_layers_of_torch_are_leaves():
         def forward(self, x):
             return self.linear(x) + x
 
-    nodes = fx.symbolic_trace(nn.Sequential(nn.Sequential(Block()), nn.ReLU(), Doubled())).graph.nodes
+    encoder = nn.TransformerEncoderLayer(2, 1)
+    nodes = fx.symbolic_trace(nn.Sequential(nn.Sequential(Block()), encoder, Doubled())).graph.nodes
 
     assert [(node.op, node.name) for node in nodes] == [
         ("placeholder", "input_1"),

@@ -221,9 +221,9 @@ def test_loading_moves_an_optimizers_state():
 
 @pytest.mark.needs("cuda")
 def test_pinned_memory_may_be_copied_in_the_background():
-    """``x.to("cuda", non_blocking=True)`` may copy a tensor in pinned memory asynchronously.
+    """What ``.to("cuda", non_blocking=True)`` copies from pinned memory has its values once synchronized.
 
-    Its values are there once the GPU is synchronized, or for later work on the same stream.
+    The copy may run in the background. Later work on the same stream sees the values too.
     """
     x = torch.arange(1000.0).pin_memory()
 

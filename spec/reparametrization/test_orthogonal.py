@@ -328,7 +328,7 @@ def test_removing_leaves_an_orthogonal_weight(training):
 
 @pytest.mark.parametrize(("orthogonal_map", "length"), [("householder", 0), ("matrix_exp", 1), ("cayley", 1)])
 def test_weight_decay_undoes_householder(orthogonal_map, length):
-    """With ``householder``, weight decay turns a weight under ``parametrizations.orthogonal`` into zeros.
+    """With ``orthogonal_map="householder"``, a step of SGD with weight decay makes an orthogonal weight 0.
 
     The diagonal of the original holds signs, which are cut to integers: after one step of decay they count
     as 0. ``householder`` is the default for a weight that is not square: set ``weight_decay=0`` for it, or

@@ -114,15 +114,17 @@ class _Devices(TorchFunctionMode):
 
 def unfilled(build: Build) -> list[str]:
     """Tensors that are NaN if memory is filled with NaN before it is given away."""
-    with _Zeros():  # type: ignore[no-untyped-call]
-        known = {name for name, tensor in tensors(build()).items() if _has_nan(tensor)}
     is_on = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        names = [name for name, tensor in tensors(build()).items() if _has_nan(tensor) and name not in known]
+        names = [name for name, tensor in tensors(build()).items() if _has_nan(tensor)]
     finally:
         torch.use_deterministic_algorithms(is_on, warn_only=warns)
+    if names:
+        with _Zeros():  # type: ignore[no-untyped-call]
+            known = {name for name, tensor in tensors(build()).items() if _has_nan(tensor)}
+        names = [name for name in names if name not in known]
     if not names:
         return []
     return [

@@ -179,30 +179,37 @@ def not_taken(fresh: nn.Module, state: dict[str, Any]) -> list[str]:
         return [
             f"a fresh build refuses the state dict of another: {' '.join(reasons)[:300].rstrip('.')}; {cure}"
         ]
+    changed = [
+        difference
+        for name, value in fresh.state_dict().items()
+        if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
+        for difference in differences(value, kept[name], name, exact=True)
+    ]
+    if not changed:
+        return []
     cure = "load every entry of the state dict"
     if not hasattr(state, "_metadata") and (versioned := _versioned(fresh)):
         cure = (
             "return what super().state_dict() returned, with its _metadata: without that the versions are "
             f"lost, and {listed(versioned)} takes what it loads for a checkpoint of an older one"
         )
-    if saved := [name for name in kept if _is_saved_otherwise(fresh, name)]:
+    if saved := [name for name in _saved_otherwise(fresh) if name in kept]:
         cure = (
             f"saving writes other values than {they(saved, 'has', 'have')}, turned round or computed, and "
             "loading does not undo it: undo it in _load_from_state_dict, or let _save_to_state_dict save "
             "them as they are"
         )
+    return [f"{difference} after load_state_dict; {cure}" for difference in changed]
+
+
+def _saved_otherwise(net: nn.Module) -> list[str]:
+    """The parameters and buffers of which a state dict has other values."""
+    state = net.state_dict()
     return [
-        f"{difference} after load_state_dict; {cure}"
-        for name, value in fresh.state_dict().items()
-        if name in kept and isinstance(value, Tensor) and isinstance(kept[name], Tensor)
-        for difference in differences(value, kept[name], name, exact=True)
+        name
+        for name, own in tensors(net).items()
+        if isinstance(state.get(name), Tensor) and differences(state[name], own, exact=True)
     ]
-
-
-def _is_saved_otherwise(net: nn.Module, name: str) -> bool:
-    """Whether a state dict has other values for a parameter or a buffer than it has."""
-    own, saved = tensors(net).get(name), net.state_dict().get(name)
-    return isinstance(own, Tensor) and isinstance(saved, Tensor) and bool(differences(saved, own, exact=True))
 
 
 def _quoted(text: str) -> list[str]:
