@@ -147,8 +147,8 @@ def test_an_earlier_backward_hook_fires(compile_it, kind):
 @pytest.mark.parametrize("compile_it", WAYS[:2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_later_hook_of_the_module_itself_runs(compile_it, kind):
-    """A hook added to ``net`` after a call of ``torch.compile(net)`` runs if the class of ``net`` is your
-    own.
+    """A hook added to ``net`` once its ``torch.compile(net)`` was called runs, if the class of ``net`` is
+    your own.
 
     ``torch.compile`` compiles ``forward`` of such a module and runs the hooks around it.
     """

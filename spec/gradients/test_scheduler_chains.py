@@ -301,7 +301,9 @@ def test_a_fresh_warm_up_ends_too_high():
 
 @pytest.mark.before("2.8")
 def test_a_fresh_warm_up_went_on_at_once():
-    """``LinearLR(last_epoch=n)`` on a new optimizer raises the full rate at once, and ends above it."""
+    """``LinearLR(start_factor=0.5, last_epoch=1)`` with ``initial_lr=1.0`` starts at 1.2 and ends at 1.6, not
+    1.
+    """
     optimizer, rates = SGD([{"params": [nn.Parameter(torch.rand(2))], "initial_lr": 1.0}], lr=1.0), []
     scheduler = lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=4, last_epoch=1)
 

@@ -112,8 +112,7 @@ def test_the_mean_counts_every_position(loss):
 
 @pytest.mark.parametrize("loss", BY_ELEMENT + BY_SAMPLE)
 def test_mean_and_sum_are_those_of_the_values(loss):
-    """Without weights or ignored targets, losses but ``CTCLoss`` average or sum what ``reduction="none"``
-    returns.
+    """Without weights or ignored targets, losses except ``CTCLoss`` average or sum what ``"none"`` returns.
 
     With class indices, weights and ``ignore_index`` change the mean of ``nn.NLLLoss`` and
     ``nn.CrossEntropyLoss``: they divide by the weights of the targets that are not ignored.

@@ -141,7 +141,7 @@ def test_shapes_of_a_cell(cell, batch):
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_a_forgotten_batch_first_is_no_error(layer):
-    """Without ``batch_first=True``, ``LSTM`` and ``GRU`` take the samples of ``(N, L, size)`` for steps.
+    """Without ``batch_first=True``, ``LSTM`` and ``GRU`` read the samples of ``(N, L, size)`` as time steps.
 
     Nothing raises, not even for states of ``L`` sequences, and the output has the shape that was expected.
     But a sample sees those before it, and no step of its own. See :class:`~torch.nn.LSTM`.

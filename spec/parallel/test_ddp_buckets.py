@@ -327,7 +327,8 @@ def test_a_bucket_is_copied_at_once(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_bucket_is_copied_back_at_once(ranks):
-    """``DDP(batched_grad_copy=True)`` copies the averages of a bucket back by one ``_foreach_copy_`` as well.
+    """``DDP(batched_grad_copy=True)`` copies the averages of a bucket into gradients by one
+    ``_foreach_copy_``.
 
     With ``gradient_as_bucket_view=True`` that is not needed. See
     :class:`~torch.nn.parallel.DistributedDataParallel`.

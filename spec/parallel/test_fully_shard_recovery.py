@@ -354,11 +354,10 @@ def test_a_handle_is_waited_on(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_shared_context_is_reset_by_its_user(ranks):
-    """After FSDP's ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises ``RuntimeError`` while ``a``
-    has a handle.
+    """After ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises ``RuntimeError`` in a backward of ``a``.
 
-    The handle is that of ``a.finalize_backward(async_op=True)``. Its ``wait()``, or ``a.reset_iter_state()``,
-    ends it. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
+    That backward lasts from ``handle = a.finalize_backward(async_op=True)`` to ``handle.wait()``, or until
+    ``a.reset_iter_state()``. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.
     """
 
     def train(rank):
