@@ -12,13 +12,14 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 
-def test_it_gets_the_gradients_of_the_outputs():
+@pytest.mark.parametrize("training", [True, False])
+def test_it_gets_the_gradients_of_the_outputs(training):
     """A full backward pre-hook is called as ``hook(module, grad_output)``, with a tuple of gradients.
 
     The tuple holds the gradients of the module's outputs; the hook may scale or mask them for everything
     inside. For gradients of the inputs use :meth:`~torch.nn.Module.register_full_backward_hook`.
     """
-    identity = nn.Identity()
+    identity = nn.Identity().train(training)
     seen = []
     identity.register_full_backward_pre_hook(lambda *given: seen.append(given))
     (identity(torch.rand(2, requires_grad=True)) * torch.tensor([10.0, 100.0])).sum().backward()
@@ -34,13 +35,14 @@ def test_it_fires_before_the_gradients_of_the_module(needy):
     """A full backward pre-hook fires before ``backward()`` computes gradients of the module's parameters."""
     calls = []
     layer = nn.Linear(2, 1)
-    layer.weight.register_hook(lambda gradient: calls.append("weight"))
+    for parameter in layer.parameters():
+        parameter.register_hook(lambda gradient: calls.append("parameter"))
     layer.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
     output = layer(torch.rand(1, 2, requires_grad=needy))
     output.register_hook(lambda gradient: calls.append("output"))
     output.sum().backward()
 
-    assert calls == ["output", "pre-hook", "weight"]
+    assert calls == ["output", "pre-hook", "parameter", "parameter"]
 
 
 def test_registering_returns_a_handle():

@@ -200,7 +200,7 @@ def test_what_is_no_tensor_is_refused(given, name):
     tensor.
     """
     weight = nn.Parameter(torch.rand(2))
-    for parameters in ([weight, given], [given, weight]):
+    for parameters in ([weight, given], [given, weight], [{"params": [weight, given]}]):
         with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
             SGD(parameters, lr=0.1)
 
@@ -250,8 +250,10 @@ def test_a_computed_tensor_is_refused():
 
     A new value for it would be lost with the next forward. Give the tensors that it was computed from.
     """
-    with pytest.raises(ValueError, match=r"^can't optimize a non-leaf Tensor$"):
-        SGD([nn.Parameter(torch.rand(2)), nn.Linear(2, 1).weight * 2], lr=0.1)
+    weight, computed = nn.Parameter(torch.rand(2)), nn.Linear(2, 1).weight * 2
+    for parameters in ([weight, computed], [computed, weight], [{"params": weight}, {"params": computed}]):
+        with pytest.raises(ValueError, match=r"^can't optimize a non-leaf Tensor$"):
+            SGD(parameters, lr=0.1)
 
 
 def test_a_computed_tensor_may_be_accepted():

@@ -23,15 +23,16 @@ def test_at_a_milestone_the_next_scheduler_starts():
     optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
     warm = lr_scheduler.LinearLR(optimizer, 0.25, 1.0, total_iters=2)
     decay = lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
-    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, decay], milestones=[2])
+    end = lr_scheduler.ConstantLR(optimizer, 0.125, total_iters=3)
+    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, decay, end], milestones=[2, 5])
 
-    for _ in range(7):
+    for _ in range(9):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
 
-    assert rates == [0.25, 0.625, 1.0, 1.0, 0.5, 0.5, 0.25]
-    assert [scheduler.last_epoch, warm.last_epoch, decay.last_epoch] == [7, 1, 5]
+    assert rates == [0.25, 0.625, 1.0, 1.0, 0.5, 0.125, 0.125, 0.125, 1.0]
+    assert [each.last_epoch for each in (scheduler, warm, decay, end)] == [9, 1, 2, 4]
 
 
 def test_a_sequence_does_not_go_on_from_last_epoch():

@@ -128,22 +128,30 @@ def test_a_short_vector_fails_halfway():
 
 def test_only_a_tensor_is_cut_into_parameters():
     """``vector_to_parameters`` raises a ``TypeError`` that names the type if the vector is not a tensor."""
-    with pytest.raises(TypeError, match=r"^expected torch.Tensor, but got: list$"):
-        vector_to_parameters([2.0, 3.0, 5.0], nn.Linear(2, 1).parameters())
+    for given, name in (
+        ([2.0, 3.0, 5.0], "list"),
+        ((2.0, 3.0, 5.0), "tuple"),
+        (2.0, "float"),
+        (None, "NoneType"),
+    ):
+        with pytest.raises(TypeError, match=rf"^expected torch.Tensor, but got: {name}$"):
+            vector_to_parameters(given, nn.Linear(2, 1).parameters())
 
 
 @pytest.mark.since("2.9")
 def test_no_parameters_make_no_vector():
     """``parameters_to_vector`` raises ``ValueError`` for an empty iterable of parameters."""
-    with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
-        parameters_to_vector(nn.ReLU().parameters())
+    for nothing in (nn.ReLU().parameters(), [], ()):
+        with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
+            parameters_to_vector(nothing)
 
 
 @pytest.mark.before("2.9")
 def test_no_parameters_made_no_vector():
     """``parameters_to_vector`` raises ``RuntimeError`` for an empty iterable of parameters."""
-    with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
-        parameters_to_vector(nn.ReLU().parameters())
+    for nothing in (nn.ReLU().parameters(), [], ()):
+        with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
+            parameters_to_vector(nothing)
 
 
 def test_a_parameter_that_is_not_contiguous_is_refused():
