@@ -264,15 +264,15 @@ def test_a_global_one_is_not_run_twice():
 @pytest.mark.since("2.1")
 def test_a_global_one_runs_until_removed():
     """A hook of ``register_module_forward_hook(hook, always_call=True)`` also runs if ``forward`` raises."""
-    seen, net = [], nn.Sequential(Failing())
+    seen, identity, net = [], nn.Identity(), nn.Sequential(Failing())
     handle = register_module_forward_hook(lambda *given: seen.append(given), always_call=True)
     for _ in range(2):
-        nn.Identity()(3)
+        identity(3)
         with pytest.raises(ValueError, match="forward failed"):
             net(3)
         handle.remove()
 
-    assert seen[1:] == [(net[0], (3,), None), (net, (3,), None)]
+    assert seen == [(identity, (3,), 3), (net[0], (3,), None), (net, (3,), None)]
 
 
 @pytest.mark.since("2.1")

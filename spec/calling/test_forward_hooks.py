@@ -87,11 +87,13 @@ def test_what_it_returns_replaces_the_output(value):
     A hook that is to look only must not return anything: ``lambda *given: seen.append(given)`` is fine,
     ``lambda module, args, output: output.detach()`` cuts the graph.
     """
-    identity = nn.Identity()
+    identity, other = nn.Identity(), nn.Identity()
     identity.register_forward_hook(lambda module, args, output: value)
+    other.register_forward_hook(lambda module, args, kwargs, output: value, with_kwargs=True)
 
     assert identity(1) is value
     assert identity.eval()(1) is value
+    assert other(1) is value
 
 
 def test_a_hook_may_start_the_gradients():

@@ -14,7 +14,6 @@ def test_a_state_dict_has_two_entries():
     ``state`` and ``param_groups``.
     """
     layer = nn.Linear(2, 1)
-
     for optimizer in (SGD(layer.parameters(), lr=0.5), Adam(layer.parameters())):
         assert type(optimizer.state_dict()) is dict
         assert list(optimizer.state_dict()) == ["state", "param_groups"]
@@ -26,7 +25,8 @@ def test_the_state_is_saved_by_parameter():
     Ids count all parameters in order. One without a step has no entry.
     """
     layer = nn.Linear(2, 1)
-    optimizer = SGD([{"params": [layer.weight]}, {"params": [layer.bias]}], lr=0.5, momentum=0.9)
+    frozen = layer.weight.requires_grad_(False)
+    optimizer = SGD([{"params": [frozen]}, {"params": [layer.bias]}], lr=0.5, momentum=0.9)
     assert optimizer.state_dict()["state"] == {}
 
     layer.bias.grad = torch.tensor([3.0])
@@ -72,7 +72,7 @@ def test_groups_are_saved_with_ids():
     """``Optimizer.state_dict()["param_groups"]`` is a list of dicts with ``lr`` and so on, and ids as
     ``params``.
     """
-    first, second = nn.Linear(2, 1), nn.Linear(3, 1, bias=False)
+    first, second = nn.Linear(2, 1).requires_grad_(False), nn.Linear(3, 1, bias=False)
     groups = [
         {"params": first.parameters(), "weight_decay": 0.25},
         {"params": second.parameters(), "lr": 0.125},

@@ -109,6 +109,7 @@ def test_an_optimizer_holds_the_parameter_objects():
     order.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    net[0].bias.requires_grad_(False)
     optimizer = SGD(net.parameters(), lr=0.1)
     grouped = SGD([{"params": layer.parameters()} for layer in net], lr=0.1)
 

@@ -15,6 +15,7 @@ def test_parameters_are_laid_end_to_end(device):
     one vector.
     """
     layer = nn.Linear(2, 3, device=device)
+    layer.bias.requires_grad_(False)
     vector = parameters_to_vector(layer.parameters())
 
     assert vector.tolist() == [*layer.weight.flatten().tolist(), *layer.bias.tolist()]
@@ -35,7 +36,7 @@ def test_a_vector_is_cut_into_parameters(device):
     """:func:`~torch.nn.utils.vector_to_parameters` fills each parameter with its slice of the vector, in the
     parameter's shape.
     """
-    net = nn.Sequential(nn.Linear(2, 3, device=device), nn.PReLU(device=device))
+    net = nn.Sequential(nn.Linear(2, 3, device=device).requires_grad_(False), nn.PReLU(device=device))
     weight = net[0].weight
     result = vector_to_parameters(torch.arange(10.0, device=device), net.parameters())
 
