@@ -41,8 +41,8 @@ def test_other_hooks_stay_silent_on_failure():
     """If ``forward`` raises, only the forward hooks registered with ``always_call=True`` run."""
     failing = Failing()
     calls = []
-    failing.register_forward_hook(lambda *given: calls.append("first"), always_call=True)
     failing.register_forward_hook(lambda *given: calls.append("plain"), always_call=False)
+    failing.register_forward_hook(lambda *given: calls.append("first"), always_call=True)
     failing.register_forward_hook(lambda *given: calls.append("with kwargs"), with_kwargs=True)
     failing.register_forward_hook(lambda *given: calls.append("second"), always_call=True)
     with pytest.raises(ValueError, match="forward failed"):
