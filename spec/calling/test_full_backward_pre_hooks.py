@@ -116,13 +116,14 @@ def test_prepend_puts_a_backward_pre_hook_first():
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_output_may_be_returned(count):
     """A full backward pre-hook that returns too many or too few gradients raises ``RuntimeError``."""
-    identity = nn.Identity()
-    identity.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
-    output = identity(torch.rand(2, requires_grad=True))
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
 
     message = f"^Backward pre hook returned an invalid number of grad_output, got {count}, but expected 1$"
-    with pytest.raises(RuntimeError, match=message):
-        output.sum().backward()
+    for needy in (True, False):
+        output = layer(torch.rand(1, 2, requires_grad=needy))
+        with pytest.raises(RuntimeError, match=message):
+            output.sum().backward()
 
 
 @pytest.mark.parametrize(
