@@ -281,7 +281,7 @@ def test_the_mode_at_the_second_forward_counts():
 
 
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
-def test_a_changed_weight_is_not_noticed(reentrant):
+def test_a_changed_weight_is_not_noticed(reentrant, recwarn):
     """Under ``checkpoint``, ``backward()`` silently uses the new value of a weight changed in place after
     forward.
 
@@ -297,6 +297,7 @@ def test_a_changed_weight_is_not_noticed(reentrant):
     outputs[0].backward()
 
     assert x.grad.item() == 10.0
+    assert [str(warning.message) for warning in recwarn] == []
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         outputs[1].backward()
 
