@@ -41,8 +41,9 @@ def test_other_hooks_stay_silent_on_failure():
     """If ``forward`` raises, only the forward hooks registered with ``always_call=True`` run."""
     failing = Failing()
     calls = []
-    failing.register_forward_hook(lambda *given: calls.append("first"), always_call=True)
     failing.register_forward_hook(lambda *given: calls.append("plain"), always_call=False)
+    failing.register_forward_hook(lambda *given: calls.append("first"), always_call=True)
+    failing.register_forward_hook(lambda *given: calls.append("with kwargs"), with_kwargs=True)
     failing.register_forward_hook(lambda *given: calls.append("second"), always_call=True)
     with pytest.raises(ValueError, match="forward failed"):
         failing()
@@ -82,10 +83,12 @@ def test_it_runs_once_when_nothing_fails():
     calls = []
     identity.register_forward_hook(lambda module, args, output: calls.append(("before", output)))
     identity.register_forward_hook(lambda module, args, output: output + 1, always_call=True)
+    identity.register_forward_hook(lambda *given: given[3] * 10, always_call=True, with_kwargs=True)
     identity.register_forward_hook(lambda module, args, output: calls.append(("after", output)))
 
-    assert identity(4) == 5
-    assert calls == [("before", 4), ("after", 5)]
+    assert identity(4) == 50
+    assert identity.eval()(-1) == 0
+    assert calls == [("before", 4), ("after", 50), ("before", -1), ("after", 0)]
 
 
 @pytest.mark.since("2.1")
@@ -97,30 +100,32 @@ def test_a_later_hook_that_raises_does_not_run_it_again():
     def failing(module, args, output):
         raise ValueError("hook failed")
 
-    identity.register_forward_hook(lambda *given: seen.append(("before", given[2])), always_call=True)
+    for options in ({}, {"with_kwargs": True}):
+        identity.register_forward_hook(lambda *given: seen.append(given[-1]), always_call=True, **options)
     identity.register_forward_hook(failing)
     identity.register_forward_hook(lambda *given: seen.append(("after", given[2])), always_call=True)
     with pytest.raises(ValueError, match="hook failed"):
         identity(4)
 
-    assert seen == [("before", 4), ("after", 4)]
+    assert seen == [4, 4, ("after", 4)]
 
 
 @pytest.mark.since("2.1")
 def test_it_is_not_run_again_for_its_own_error():
     """An ``always_call=True`` forward hook that raises is not run again for its own exception."""
-    identity = nn.Identity()
     calls = []
 
-    def failing(module, args, output):
+    def failing(*given):
         calls.append("failing")
         raise ValueError("hook failed")
 
-    identity.register_forward_hook(failing, always_call=True)
-    with pytest.raises(ValueError, match="hook failed"):
-        identity(4)
+    for options in ({}, {"with_kwargs": True}):
+        identity = nn.Identity()
+        identity.register_forward_hook(failing, always_call=True, **options)
+        with pytest.raises(ValueError, match="hook failed"):
+            identity(4)
 
-    assert calls == ["failing"]
+    assert calls == ["failing", "failing"]
 
 
 @pytest.mark.since("2.1")
@@ -133,16 +138,19 @@ def test_its_own_error_becomes_a_warning():
     failing = Failing()
     calls = []
 
-    def failing_too(module, args, output):
+    def failing_too(*given):
         raise KeyError("hook failed")
 
     failing.register_forward_hook(failing_too, always_call=True)
     failing.register_forward_hook(lambda *given: calls.append("other"), always_call=True)
+    failing.register_forward_hook(failing_too, always_call=True, with_kwargs=True)
+    failing.register_forward_hook(lambda *given: calls.append("last"), always_call=True, with_kwargs=True)
     message = r"^module forward hook with ``always_call=True`` raised .* in forward: 'hook failed'$"
-    with pytest.warns(UserWarning, match=message), pytest.raises(ValueError, match="forward failed"):
+    with pytest.warns(UserWarning, match=message) as told, pytest.raises(ValueError, match="forward failed"):
         failing(4)
 
-    assert calls == ["other"]
+    assert len(told) == 2
+    assert calls == ["other", "last"]
 
 
 @pytest.mark.since("2.1")
@@ -152,13 +160,14 @@ def test_what_it_returns_on_failure_goes_to_the_next():
     """
     failing = Failing()
     seen = []
-    failing.register_forward_hook(lambda *given: "first", always_call=True)
-    failing.register_forward_hook(lambda *given: None, always_call=True)
-    failing.register_forward_hook(lambda module, args, output: seen.append(output), always_call=True)
+    for value in ("first", 0):
+        failing.register_forward_hook(lambda *given, value=value: value, always_call=True)
+        failing.register_forward_hook(lambda *given: None, always_call=True)
+        failing.register_forward_hook(lambda module, args, output: seen.append(output), always_call=True)
     with pytest.raises(ValueError, match="forward failed"):
         failing()
 
-    assert seen == ["first"]
+    assert seen == ["first", 0]
 
 
 @pytest.mark.since("2.1")
@@ -255,15 +264,15 @@ def test_a_global_one_is_not_run_twice():
 @pytest.mark.since("2.1")
 def test_a_global_one_runs_until_removed():
     """A hook of ``register_module_forward_hook(hook, always_call=True)`` also runs if ``forward`` raises."""
-    seen = []
-    handle = register_module_forward_hook(lambda *given: seen.append(given[2]), always_call=True)
+    seen, identity, net = [], nn.Identity(), nn.Sequential(Failing())
+    handle = register_module_forward_hook(lambda *given: seen.append(given), always_call=True)
     for _ in range(2):
-        nn.Identity()(3)
+        identity(3)
         with pytest.raises(ValueError, match="forward failed"):
-            Failing()(3)
+            net(3)
         handle.remove()
 
-    assert seen == [3, None]
+    assert seen == [(identity, (3,), 3), (net[0], (3,), None), (net, (3,), None)]
 
 
 @pytest.mark.since("2.1")

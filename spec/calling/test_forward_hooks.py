@@ -23,20 +23,21 @@ def test_it_runs_after_forward():
     add = Add()
     add.register_forward_hook(lambda module, args, output: calls.append((module, args, output)))
     add(3, 5)
-    add(7)
+    with torch.no_grad():
+        add.eval()(7)
 
     assert calls == ["forward", (add, (3, 5), 8), "forward", (add, (7,), 18)]
 
 
 @pytest.mark.claim("N5-20")
-def test_it_takes_out_an_intermediate_result():
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_it_takes_out_an_intermediate_result(training):
     """A forward hook on an inner layer gets the layer's output, not detached: it has a ``grad_fn``.
 
     So features of an inner layer need no second forward. Keep ``output.detach()`` if gradients are not
     wanted: the output itself holds the graph, and its memory, as long as it is kept.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))
-    taken = {}
+    net, taken = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1)).train(training), {}
     net[1].register_forward_hook(lambda module, args, output: taken.update(tanh=output))
     net[2].register_forward_pre_hook(lambda module, args: taken.update(next=args[0]))
     x = torch.rand(4, 2)
@@ -86,11 +87,13 @@ def test_what_it_returns_replaces_the_output(value):
     A hook that is to look only must not return anything: ``lambda *given: seen.append(given)`` is fine,
     ``lambda module, args, output: output.detach()`` cuts the graph.
     """
-    identity = nn.Identity()
+    identity, other = nn.Identity(), nn.Identity()
     identity.register_forward_hook(lambda module, args, output: value)
+    other.register_forward_hook(lambda module, args, kwargs, output: value, with_kwargs=True)
 
     assert identity(1) is value
     assert identity.eval()(1) is value
+    assert other(1) is value
 
 
 def test_a_hook_may_start_the_gradients():
@@ -372,7 +375,8 @@ def test_an_input_changed_in_place_may_be_the_output(layer):
     same.register_forward_hook(scale)
     other.register_forward_hook(scale)
 
-    assert same(torch.tensor([[2.0, 3.0]])).tolist() == [[20.0, 30.0]]
+    x = torch.tensor([[2.0, 3.0]])
+    assert same(x).tolist() == x.tolist() == [[20.0, 30.0]]
     assert other(torch.tensor([[2.0, 3.0]])).tolist() == [[2.0, 3.0]]
 
 

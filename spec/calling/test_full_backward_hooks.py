@@ -64,12 +64,12 @@ def test_grad_of_parameters_in_a_hook(requires_grad, there):
     after ``backward()``.
     """
     layer, seen = nn.Linear(2, 3), []
-    layer.register_full_backward_hook(lambda layer, into, out: seen.append(layer.weight.grad is not None))
-    layer.register_full_backward_pre_hook(lambda layer, out: seen.append(layer.weight.grad is not None))
+    for register in (layer.register_full_backward_hook, layer.register_full_backward_pre_hook):
+        register(lambda layer, *_: seen.append([p.grad is not None for p in layer.parameters()]))
 
     layer(torch.rand(4, 2, requires_grad=requires_grad)).sum().backward()
 
-    assert seen == [False, there]
+    assert seen == [[False, False], [there, there]]
 
 
 def test_registering_a_full_backward_hook_returns_a_handle():

@@ -12,13 +12,14 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 
-def test_it_gets_the_gradients_of_the_outputs():
+@pytest.mark.parametrize("training", [True, False])
+def test_it_gets_the_gradients_of_the_outputs(training):
     """A full backward pre-hook is called as ``hook(module, grad_output)``, with a tuple of gradients.
 
     The tuple holds the gradients of the module's outputs; the hook may scale or mask them for everything
     inside. For gradients of the inputs use :meth:`~torch.nn.Module.register_full_backward_hook`.
     """
-    identity = nn.Identity()
+    identity = nn.Identity().train(training)
     seen = []
     identity.register_full_backward_pre_hook(lambda *given: seen.append(given))
     (identity(torch.rand(2, requires_grad=True)) * torch.tensor([10.0, 100.0])).sum().backward()
@@ -34,13 +35,14 @@ def test_it_fires_before_the_gradients_of_the_module(needy):
     """A full backward pre-hook fires before ``backward()`` computes gradients of the module's parameters."""
     calls = []
     layer = nn.Linear(2, 1)
-    layer.weight.register_hook(lambda gradient: calls.append("weight"))
+    for parameter in layer.parameters():
+        parameter.register_hook(lambda gradient: calls.append("parameter"))
     layer.register_full_backward_pre_hook(lambda *given: calls.append("pre-hook"))
     output = layer(torch.rand(1, 2, requires_grad=needy))
     output.register_hook(lambda gradient: calls.append("output"))
     output.sum().backward()
 
-    assert calls == ["output", "pre-hook", "weight"]
+    assert calls == ["output", "pre-hook", "parameter", "parameter"]
 
 
 def test_registering_returns_a_handle():
@@ -114,13 +116,14 @@ def test_prepend_puts_a_backward_pre_hook_first():
 @pytest.mark.parametrize("count", [0, 2])
 def test_one_gradient_for_each_output_may_be_returned(count):
     """A full backward pre-hook that returns too many or too few gradients raises ``RuntimeError``."""
-    identity = nn.Identity()
-    identity.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
-    output = identity(torch.rand(2, requires_grad=True))
+    layer = nn.Linear(2, 1)
+    layer.register_full_backward_pre_hook(lambda module, grad_output: grad_output * count)
 
     message = f"^Backward pre hook returned an invalid number of grad_output, got {count}, but expected 1$"
-    with pytest.raises(RuntimeError, match=message):
-        output.sum().backward()
+    for needy in (True, False):
+        output = layer(torch.rand(1, 2, requires_grad=needy))
+        with pytest.raises(RuntimeError, match=message):
+            output.sum().backward()
 
 
 @pytest.mark.parametrize(

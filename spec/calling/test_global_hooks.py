@@ -39,6 +39,7 @@ def test_a_global_forward_hook_runs_for_every_module():
 def test_a_global_forward_pre_hook_runs_for_every_module():
     """A ``register_module_forward_pre_hook`` hook runs for every module called, parents before submodules."""
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net[0].register_forward_pre_hook(lambda *given: None)
     calls = []
     with register_module_forward_pre_hook(lambda module, args: calls.append(type(module).__name__)):
         net(torch.rand(2))
@@ -144,16 +145,17 @@ def test_a_global_forward_pre_hook_replaces_arguments():
     """
     identity = nn.Identity()
     identity.register_forward_pre_hook(lambda module, args: args[0] * 10)
+    identity.register_forward_pre_hook(lambda module, args, kw: ((args[0] + 3,), kw), with_kwargs=True)
     with register_module_forward_pre_hook(lambda module, args: args[0] + 1):
-        assert identity(4) == 50
+        assert [identity(4), identity(-1)] == [53, 3]
 
-    assert identity(4) == 40
+    assert identity(4) == 43
 
 
 @pytest.mark.parametrize(
     ("returned", "arguments"),
-    [((5, 7), (5, 7)), (5, (5,)), ([5, 7], ([5, 7],))],
-    ids=["tuple", "one", "list"],
+    [((5, 7), (5, 7)), ((), ()), (0, (0,)), ([5, 7], ([5, 7],))],
+    ids=["tuple", "empty tuple", "one", "list"],
 )
 def test_a_tuple_replaces_all_positional_arguments(returned, arguments):
     """A tuple that a ``register_module_forward_pre_hook`` hook returns replaces all positional arguments.
@@ -174,11 +176,12 @@ def test_a_global_forward_hook_replaces_the_output():
     No ``prepend`` puts a local hook before it.
     """
     identity = nn.Identity()
+    identity.register_forward_hook(lambda *given: given[3] + 3, with_kwargs=True)
     identity.register_forward_hook(lambda module, args, output: output * 10, prepend=True)
     with register_module_forward_hook(lambda module, args, output: output + 1):
-        assert identity(4) == 50
+        assert [identity(4), identity(-1)] == [53, 3]
 
-    assert identity(4) == 40
+    assert identity(4) == 43
 
 
 def test_global_hooks_do_not_see_keyword_arguments():

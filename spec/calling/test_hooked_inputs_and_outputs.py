@@ -41,8 +41,7 @@ def test_every_output_has_its_place():
     """In a full backward hook, ``grad_output`` has an entry per output, ``None`` for unused and non-tensor
     ones.
     """
-    net = Apply(lambda x: (x * 2, "text", x * 3, [x * 5]))
-    seen = []
+    net, seen = Apply(lambda x: (x * 2, "text", x * 3, [x * 5])), []
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_output))
     net(torch.rand(2, requires_grad=True))[2].sum().backward()
 
@@ -185,11 +184,12 @@ def test_firing_at_the_outputs_is_silent():
 
 def test_at_the_inputs_it_fires_silently():
     """A full backward hook does not warn in ``backward()`` if an input requires grad."""
-    layer = nn.Linear(2, 3)
+    layer = nn.Bilinear(2, 2, 3)
     layer.register_full_backward_hook(lambda *given: None)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        layer(torch.rand(1, 2, requires_grad=True)).sum().backward()
+        for needy in (0, 1):
+            layer(*[torch.rand(1, 2, requires_grad=place == needy) for place in (0, 1)]).sum().backward()
 
     assert caught == []
 

@@ -199,12 +199,13 @@ def test_its_warnings_are_of_the_future(function, others):
 @pytest.mark.before("2.4")
 def test_its_warnings_are_for_users():
     """The warnings of a ``register_backward_hook`` hook have the category ``UserWarning``."""
-    net = Apply(lambda x: x * 2 * 3)
-    net.register_backward_hook(lambda *given: None)
-    with pytest.warns(Warning, match="deprecated and will be removed") as caught:
-        net(torch.rand(2, requires_grad=True) * 1)
+    for function in (lambda x: x * 2 * 3, lambda x: [x.sin()], lambda x: (x * 2, x * 3)):
+        net = Apply(function)
+        net.register_backward_hook(lambda *given: None)
+        with pytest.warns(Warning, match="deprecated and will be removed") as caught:
+            net(torch.rand(2, requires_grad=True) * 1)
 
-    assert [warning.category for warning in caught] == [UserWarning]
+        assert [warning.category for warning in caught] == [UserWarning]
 
 
 def test_a_leaf_input_counts_as_another_operation():

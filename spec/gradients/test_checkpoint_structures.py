@@ -25,7 +25,7 @@ Output = dataclasses.make_dataclass("Output", ["hidden"])
     ],
     ids=["dataclass", "dict", "list", "tuple in a tuple"],
 )
-def test_outputs_in_containers_lose_their_graph(wrap, unwrap):
+def test_outputs_in_containers_lose_their_graph(wrap, unwrap, recwarn):
     """Tensors that ``checkpoint(use_reentrant=True)`` returns in a dict, list or dataclass require no grad.
 
     So the layers before them are not trained, and nothing warns. Return a tensor or a flat tuple, or use
@@ -41,6 +41,7 @@ def test_outputs_in_containers_lose_their_graph(wrap, unwrap):
     (flat,) = checkpoint(lambda x: (layer(x),), x, use_reentrant=True)
 
     assert [cut.requires_grad, kept.requires_grad, flat.requires_grad] == [False, True, True]
+    assert [str(warning.message) for warning in recwarn] == []
     kept.sum().backward()
     assert torch.equal(layer.bias.grad, torch.full((3,), 4.0))
 

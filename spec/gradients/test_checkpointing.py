@@ -15,8 +15,9 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
-def test_forward_runs_again_in_backward(reentrant):
+def test_forward_runs_again_in_backward(reentrant, training):
     """``checkpoint(module, x)`` computes the same as ``module(x)``, and calls ``forward`` again in
     ``backward()``.
 
@@ -26,7 +27,7 @@ def test_forward_runs_again_in_backward(reentrant):
     net, plain = nn.Sequential(nn.Linear(2, 3), nn.Dropout()), torch.rand(4, 2, requires_grad=True)
     x, calls = plain.detach().requires_grad_(), []
     torch.manual_seed(3)
-    result = net(plain)
+    result = net.train(training)(plain)
     result.sum().backward()
     expected, net[0].weight.grad = net[0].weight.grad, None
     net.register_forward_pre_hook(lambda net, args: calls.append("forward"))
@@ -280,7 +281,7 @@ def test_the_mode_at_the_second_forward_counts():
 
 
 @pytest.mark.parametrize("reentrant", [True, False], ids=["reentrant", "not_reentrant"])
-def test_a_changed_weight_is_not_noticed(reentrant):
+def test_a_changed_weight_is_not_noticed(reentrant, recwarn):
     """Under ``checkpoint``, ``backward()`` silently uses the new value of a weight changed in place after
     forward.
 
@@ -296,6 +297,7 @@ def test_a_changed_weight_is_not_noticed(reentrant):
     outputs[0].backward()
 
     assert x.grad.item() == 10.0
+    assert [str(warning.message) for warning in recwarn] == []
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         outputs[1].backward()
 
@@ -318,8 +320,8 @@ def test_all_segments_but_the_last(reentrant):
     assert calls[6:] == [2, 3, 0, 1]
 
     x = torch.ones(1, 1, requires_grad=True)
-    checkpoint_sequential(list(net), 2, x, use_reentrant=reentrant).backward()
-    assert calls[10:] == [0, 1, 2, 3, 4, 5, 0, 1, 2]
+    checkpoint_sequential(list(net)[:5], 2, x, use_reentrant=reentrant).backward()
+    assert calls[10:] == [0, 1, 2, 3, 4, 0, 1]
 
 
 @pytest.mark.since("2.2")

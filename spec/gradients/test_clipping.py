@@ -36,7 +36,7 @@ def test_gradients_are_scaled_to_the_norm(foreach, device):
     assert second.grad.tolist() == pytest.approx([-3.0])
 
 
-@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_gradients_within_the_norm_stay_as_they_are(foreach):
     """``clip_grad_norm_`` changes no gradients whose norm is below ``max_norm`` by 0.000001 plus rounding.
 
@@ -66,18 +66,18 @@ def test_the_norm_before_clipping_is_returned():
     assert clip_grad_norm_([first, second], 9.0, foreach=False).item() == pytest.approx(3.5)
 
 
-@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "foreach", "one_by_one"])
 def test_gradients_are_clipped_in_place(foreach):
     """``clip_grad_norm_`` and ``clip_grad_value_`` change ``parameter.grad`` in place."""
-    (parameter,) = with_grads([3.0, 4.0])
-    gradient = parameter.grad
-    clip_grad_norm_([parameter], 2.5, foreach=foreach)
-    assert parameter.grad is gradient
-    assert gradient.tolist() == pytest.approx([1.5, 2.0])
+    first, second = with_grads([3.0, 4.0], [12.0])
+    gradients = [first.grad, second.grad]
+    clip_grad_norm_([first, second], 6.5, foreach=foreach)
+    assert [id(p.grad) for p in (first, second)] == [id(gradient) for gradient in gradients]
+    assert torch.cat(gradients).tolist() == pytest.approx([1.5, 2.0, 6.0])
 
-    clip_grad_value_([parameter], 1.75, foreach=foreach)
-    assert parameter.grad is gradient
-    assert gradient.tolist() == pytest.approx([1.5, 1.75])
+    clip_grad_value_([first, second], 1.75, foreach=foreach)
+    assert [id(p.grad) for p in (first, second)] == [id(gradient) for gradient in gradients]
+    assert torch.cat(gradients).tolist() == pytest.approx([1.5, 1.75, 1.75])
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,16 @@ def test_a_tiny_number_keeps_from_dividing_by_zero():
 
 def test_what_may_be_clipped():
     """:func:`~torch.nn.utils.clip_grad_norm_` accepts one tensor or any iterable of tensors."""
-    (parameter,) = with_grads([3.0, 4.0])
-    net = nn.ParameterList([parameter])
-    iterables = [parameter, [parameter], {parameter}, net.parameters(), net]
+    both = first, second = with_grads([3.0, 4.0], [12.0])
+    net = nn.ParameterList(both)
 
-    for bound, given in zip([4.0, 3.0, 2.0, 1.0, 0.5], iterables, strict=True):
-        clip_grad_norm_(given, bound)
-        assert parameter.grad.norm().item() == pytest.approx(bound, rel=1e-5)
+    for given in (both, tuple(both), set(both), net.parameters(), net):
+        first.grad, second.grad = torch.tensor([3.0, 4.0]), torch.tensor([12.0])
+        clip_grad_norm_(given, 6.5)
+        assert torch.cat([first.grad, second.grad]).tolist() == pytest.approx([1.5, 2.0, 6.0])
+
+    clip_grad_norm_(first, 1.25)
+    assert torch.cat([first.grad, second.grad]).tolist() == pytest.approx([0.75, 1.0, 6.0])
 
 
 def test_parameters_without_gradient_are_passed_over():
@@ -273,12 +276,13 @@ def test_by_default_any_device_will_do(clip, name, foreach):
     assert clipped == [2, 3]
 
 
-def test_gradients_of_several_dtypes_are_clipped_together():
+@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+def test_gradients_of_several_dtypes_are_clipped_together(foreach):
     """``clip_grad_norm_`` computes one norm over gradients of several dtypes; each keeps its dtype."""
     (single,) = with_grads([2.0, 3.0], dtype=torch.float32)
     (double,) = with_grads([6.0], dtype=torch.float64)
 
-    assert clip_grad_norm_([single, double], 3.5).item() == pytest.approx(7.0)
+    assert clip_grad_norm_([single, double], 3.5, foreach=foreach).item() == pytest.approx(7.0)
     assert single.grad.tolist() == pytest.approx([1.0, 1.5])
     assert double.grad.tolist() == pytest.approx([3.0])
     assert [single.grad.dtype, double.grad.dtype] == [torch.float32, torch.float64]
@@ -330,10 +334,7 @@ def test_clipping_is_not_recorded(clip, foreach):
 @pytest.mark.since("2.1")
 @pytest.mark.before("2.3")
 def test_cutting_values_is_recorded():
-    """By default autograd records :func:`~torch.nn.utils.clip_grad_value_` if the gradient has a ``grad_fn``.
-
-    Before and after these releases it leaves no trace there.
-    """
+    """By default autograd records ``clip_grad_value_`` if the gradient has a ``grad_fn``."""
     parameter = nn.Parameter(torch.tensor([5.0, 7.0]))
     with pytest.warns(UserWarning, match="create_graph=True"):
         parameter.pow(2).sum().backward(create_graph=True)

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 
-def test_a_negative_norm_turns_gradients_round():
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
+def test_a_negative_norm_turns_gradients_round(foreach):
     """``clip_grad_norm_`` with a negative ``max_norm`` reverses the gradients, without an error.
 
     The model then climbs. ``max_norm`` is not checked: see :func:`~torch.nn.utils.clip_grad_norm_`
@@ -21,7 +22,7 @@ def test_a_negative_norm_turns_gradients_round():
     weight = nn.Parameter(torch.zeros(2))
     weight.grad = torch.tensor([3.0, -4.0])
 
-    assert clip_grad_norm_([weight], -10.0).item() == 5.0
+    assert clip_grad_norm_([weight], -10.0, foreach=foreach).item() == 5.0
     assert weight.grad.tolist() == pytest.approx([-6.0, 8.0])
 
 
@@ -41,7 +42,7 @@ def test_a_negative_value_sets_all_elements_to_it(foreach):
 
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
-@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
 def test_a_bound_of_zero_stops_training(clip, foreach):
     """A bound of 0 in ``clip_grad_norm_`` or ``clip_grad_value_`` makes all gradients 0; it is not "no
     limit".
@@ -57,7 +58,7 @@ def test_a_bound_of_zero_stops_training(clip, foreach):
 
 
 @pytest.mark.parametrize("clip", [clip_grad_norm_, clip_grad_value_])
-@pytest.mark.parametrize("foreach", [None, False], ids=["default", "one_by_one"])
+@pytest.mark.parametrize("foreach", [None, True, False], ids=["default", "together", "one_by_one"])
 def test_an_infinite_bound_changes_nothing(clip, foreach):
     """``clip_grad_norm_`` and ``clip_grad_value_`` with a bound of infinity leave finite gradients as they
     are.

@@ -94,10 +94,13 @@ def test_a_loss_is_taken_for_an_epoch():
     scheduler = lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
     optimizer.step()
 
-    with pytest.warns(UserWarning, match="The epoch parameter in `scheduler.step\\(\\)` was not necessary"):
-        scheduler.step(4.5)
+    for loss, rate in ((4.5, 0.25), (torch.tensor(2.5), 0.5)):
+        with pytest.warns(
+            UserWarning, match="The epoch parameter in `scheduler.step\\(\\)` was not necessary"
+        ):
+            scheduler.step(loss)
 
-    assert [scheduler.last_epoch, optimizer.param_groups[0]["lr"]] == [4.5, 0.25]
+        assert [scheduler.last_epoch, optimizer.param_groups[0]["lr"]] == [loss, rate]
 
 
 def test_schedulers_of_two_optimizers():
@@ -107,12 +110,13 @@ def test_schedulers_of_two_optimizers():
     :class:`torch.optim.lr_scheduler.ChainedScheduler`.
     """
     one, other = (SGD([nn.Parameter(torch.rand(2))], lr=1.0) for _ in range(2))
-    pair = [lr_scheduler.ConstantLR(one), lr_scheduler.ConstantLR(other)]
 
-    with pytest.raises(ValueError, match="all schedulers to belong to the same optimizer"):
-        lr_scheduler.SequentialLR(one, pair, milestones=[2])
-    with pytest.raises(ValueError, match="all schedulers to belong to the same optimizer"):
-        lr_scheduler.ChainedScheduler(pair)
+    for owners in ([one, other, one], [one, one, other], [other, one, one]):
+        parts = [lr_scheduler.ConstantLR(owner) for owner in owners]
+        with pytest.raises(ValueError, match="all schedulers to belong to the same optimizer"):
+            lr_scheduler.SequentialLR(one, parts, milestones=[2, 4])
+        with pytest.raises(ValueError, match="all schedulers to belong to the same optimizer"):
+            lr_scheduler.ChainedScheduler(parts)
 
 
 def test_one_milestone_between_two_schedulers():

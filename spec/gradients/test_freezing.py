@@ -99,13 +99,14 @@ def test_freezing_keeps_a_gradient_that_is_there():
 
 def test_freezing_counts_at_the_backward_pass():
     """A parameter frozen between forward and ``backward()`` gets no gradient from that backward pass."""
-    layer = nn.Linear(2, 1)
-    output = layer(torch.tensor([[5.0, 7.0]])).sum()
-    layer.weight.requires_grad_(False)
+    net = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1))
+    output = net(torch.tensor([[5.0, 7.0]])).sum()
+    net[0].weight.requires_grad_(False)
+    net[1].requires_grad_(False)
     output.backward()
 
-    assert layer.weight.grad is None
-    assert layer.bias.grad.tolist() == [1.0]
+    assert [net[0].weight.grad, net[1].weight.grad, net[1].bias.grad] == [None, None, None]
+    assert net[0].bias.grad.tolist() == [net[1].weight.item()]
 
 
 def test_an_attribute_does_not_freeze():
@@ -113,11 +114,12 @@ def test_an_attribute_does_not_freeze():
 
     No error says so. The method has an underscore: :meth:`~torch.nn.Module.requires_grad_`.
     """
-    layer = nn.Linear(2, 3)
-    layer.requires_grad = False
+    net = nn.Sequential(nn.Linear(2, 3))
+    for module in (net[0], net):
+        module.requires_grad = False
 
-    assert vars(layer)["requires_grad"] is False
-    assert [p.requires_grad for p in layer.parameters()] == [True, True]
+        assert vars(module)["requires_grad"] is False
+        assert [p.requires_grad for p in net.parameters()] == [True, True]
 
 
 def test_a_frozen_layer_may_be_replaced_by_a_trainable_one():

@@ -173,13 +173,14 @@ def test_a_cast_outside_does_not_help():
     ``is_inference()`` of its parameters is then ``False``, but calls raise ``RuntimeError``. See
     :class:`torch.inference_mode`.
     """
-    with torch.inference_mode():
-        layer = nn.Linear(2, 3)
-    layer.double()
+    for dtype in (torch.float64, torch.bfloat16):
+        with torch.inference_mode():
+            layer = nn.Linear(2, 3)
+        layer.to(dtype)
 
-    assert layer.weight.is_inference() is False
-    with pytest.raises(RuntimeError, match=r"^Inference tensors do not track version counter"):
-        layer(torch.rand(4, 2, dtype=torch.float64, requires_grad=True))
+        assert [p.is_inference() for p in layer.parameters()] == [False, False]
+        with pytest.raises(RuntimeError, match=r"^Inference tensors do not track version counter"):
+            layer(torch.rand(4, 2, dtype=dtype, requires_grad=True))
 
 
 def test_a_cast_inside_spoils_a_module():
@@ -188,16 +189,17 @@ def test_a_cast_inside_spoils_a_module():
     Its parameters and floating-point buffers become inference tensors. Cast and move models outside; see
     :class:`torch.inference_mode`.
     """
-    norm, x = nn.BatchNorm1d(2), torch.rand(4, 2, dtype=torch.float64)
+    for cast, dtype in ((nn.Module.double, torch.float64), (nn.Module.bfloat16, torch.bfloat16)):
+        net, x = nn.Sequential(nn.BatchNorm1d(2)), torch.rand(4, 2, dtype=dtype)
 
-    with torch.inference_mode():
-        norm.double()
+        with torch.inference_mode():
+            cast(net)
 
-    values = norm.state_dict(keep_vars=True)
-    spoilt = ["weight", "bias", "running_mean", "running_var"]
-    assert [key for key, value in values.items() if value.is_inference()] == spoilt
-    with pytest.raises(RuntimeError, match=r"^Inference tensors cannot be saved for backward"):
-        norm(x)
+        values = net[0].state_dict(keep_vars=True)
+        spoilt = ["weight", "bias", "running_mean", "running_var"]
+        assert [key for key, value in values.items() if value.is_inference()] == spoilt
+        with pytest.raises(RuntimeError, match=r"^Inference tensors cannot be saved for backward"):
+            net(x)
 
 
 def test_a_lazy_module_is_called_outside_first():

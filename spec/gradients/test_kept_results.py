@@ -24,9 +24,9 @@ def test_the_second_backward_reaches_the_first_call():
             self.state = self.state * 0.5 + super().forward(x)
             return self.state
 
-    for detached in (False, True):
+    for keep, detached in ((setattr, False), (nn.Module.register_buffer, False), (setattr, True)):
         cell = Cell(1, 1, bias=False)
-        cell.state = torch.zeros(1)
+        keep(cell, "state", torch.zeros(1))
         cell(torch.tensor([3.0])).backward()
         if detached:
             cell.state = cell.state.detach()

@@ -33,6 +33,9 @@ def test_what_a_module_computes_is_no_leaf():
     assert layer(x).is_leaf is True
     assert layer(x.requires_grad_()).is_leaf is False
 
+    layer.bias.requires_grad_()
+    assert layer(x.detach()).is_leaf is False
+
 
 @pytest.mark.question("Q35")
 def test_what_is_no_leaf_keeps_no_gradient():

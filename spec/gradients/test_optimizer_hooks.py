@@ -75,8 +75,14 @@ def test_a_step_pre_hook_may_change_the_arguments():
 
 @pytest.mark.parametrize(
     "hook",
-    [lambda *given: [given[1], given[2]], lambda *given: (*given[1:], 3), lambda *given: given[1]],
-    ids=["list", "triple", "arguments alone"],
+    [
+        lambda *given: [given[1], given[2]],
+        lambda *given: (*given[1:], 3),
+        lambda *given: given[1],
+        lambda *given: (),
+        lambda *given: False,
+    ],
+    ids=["list", "triple", "arguments alone", "empty tuple", "false"],
 )
 def test_a_step_pre_hook_returns_a_pair_or_nothing(hook):
     """``Optimizer.step`` raises ``RuntimeError`` if a step pre-hook returns anything but ``None`` or a

@@ -14,7 +14,6 @@ def test_a_state_dict_has_two_entries():
     ``state`` and ``param_groups``.
     """
     layer = nn.Linear(2, 1)
-
     for optimizer in (SGD(layer.parameters(), lr=0.5), Adam(layer.parameters())):
         assert type(optimizer.state_dict()) is dict
         assert list(optimizer.state_dict()) == ["state", "param_groups"]
@@ -26,7 +25,8 @@ def test_the_state_is_saved_by_parameter():
     Ids count all parameters in order. One without a step has no entry.
     """
     layer = nn.Linear(2, 1)
-    optimizer = SGD([{"params": [layer.weight]}, {"params": [layer.bias]}], lr=0.5, momentum=0.9)
+    frozen = layer.weight.requires_grad_(False)
+    optimizer = SGD([{"params": [frozen]}, {"params": [layer.bias]}], lr=0.5, momentum=0.9)
     assert optimizer.state_dict()["state"] == {}
 
     layer.bias.grad = torch.tensor([3.0])
@@ -72,7 +72,7 @@ def test_groups_are_saved_with_ids():
     """``Optimizer.state_dict()["param_groups"]`` is a list of dicts with ``lr`` and so on, and ids as
     ``params``.
     """
-    first, second = nn.Linear(2, 1), nn.Linear(3, 1, bias=False)
+    first, second = nn.Linear(2, 1).requires_grad_(False), nn.Linear(3, 1, bias=False)
     groups = [
         {"params": first.parameters(), "weight_decay": 0.25},
         {"params": second.parameters(), "lr": 0.125},
@@ -154,8 +154,7 @@ def test_ids_may_be_any_keys():
 def test_names_do_not_decide():
     """``Optimizer.load_state_dict`` matches parameters by position, even if it loads other ``param_names``.
 
-    The names loaded replace those of the optimizer. To load by names, sort the dict in a pre-hook of
-    ``load_state_dict``.
+    The names loaded replace those of the optimizer. A pre-hook may sort the dict, to load by names.
     """
     first, second = nn.Parameter(torch.rand(1)), nn.Parameter(torch.rand(1))
     saving = SGD([("a", first), ("b", second)], lr=0.5, momentum=0.9)
@@ -202,12 +201,12 @@ def test_a_hook_may_load_by_names():
 def test_names_stay_if_none_are_loaded():
     """``Optimizer.load_state_dict`` keeps ``param_names`` if the loaded parameter groups have none."""
     layer = nn.Linear(2, 1)
-    optimizer = SGD(layer.named_parameters(), lr=0.5)
+    optimizer = SGD([{"params": [pair]} for pair in layer.named_parameters()], lr=0.5)
 
-    optimizer.load_state_dict(SGD(layer.parameters(), lr=0.25).state_dict())
+    optimizer.load_state_dict(SGD([{"params": [p]} for p in layer.parameters()], lr=0.25).state_dict())
 
-    assert optimizer.param_groups[0]["lr"] == 0.25
-    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+    assert [group["param_names"] for group in optimizer.param_groups] == [["weight"], ["bias"]]
 
 
 @pytest.mark.parametrize(
@@ -239,14 +238,16 @@ def test_a_new_scheduler_may_change_a_loaded_rate(scheduler, options, rate):
 
 
 def test_a_scheduler_notes_the_first_rate():
-    """A learning rate scheduler writes ``initial_lr`` into each group of its optimizer, which is saved too.
+    """``StepLR`` or ``LambdaLR`` writes ``initial_lr`` into each group of its optimizer, which is saved too.
 
-    ``Optimizer.load_state_dict`` takes it over. So a dict that was saved without a scheduler has none. See
-    :class:`torch.optim.lr_scheduler.StepLR`.
+    So do the others but ``ReduceLROnPlateau``. ``Optimizer.load_state_dict`` takes it over. A dict that was
+    saved without a scheduler has none. See :class:`torch.optim.lr_scheduler.StepLR`.
     """
     layer = nn.Linear(2, 1)
     groups = [{"params": [layer.weight], "lr": 0.25}, {"params": [layer.bias]}]
-    optimizer, fresh = (SGD([{**group} for group in groups], lr=rate) for rate in (0.5, 0.75))
+    optimizer, fresh, other = (SGD([{**group} for group in groups], lr=rate) for rate in (0.5, 0.75, 0.5))
+    lr_scheduler.ReduceLROnPlateau(optimizer)
+    lr_scheduler.LambdaLR(other, lambda epoch: 0.125)
     before = optimizer.state_dict()["param_groups"]
     scheduler = lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
     optimizer.step()
@@ -256,7 +257,8 @@ def test_a_scheduler_notes_the_first_rate():
 
     assert [new.keys() - old.keys() for new, old in zip(after, before, strict=True)] == [{"initial_lr"}] * 2
     assert [group["lr"] for group in fresh.param_groups] == [0.125, 0.25]
-    assert [group["initial_lr"] for group in fresh.param_groups] == [0.25, 0.5]
+    for each in (fresh, other):
+        assert [group["initial_lr"] for group in each.param_groups] == [0.25, 0.5]
 
 
 @pytest.mark.parametrize(("last_epoch", "rate"), [(0, 0.5), (2, 0.25)])
@@ -322,13 +324,11 @@ def test_the_values_of_a_dict_are_in_order():
 def test_adagrad_has_state_from_the_start():
     """``Adagrad`` makes its state when it is constructed; most optimizers do at the first step.
 
-    A tool that exchanges parameters before training, as sharding does, has to exchange the keys of ``state``
-    too.
+    A tool that exchanges parameters before training, as sharding does, has to exchange these keys too.
     """
     weight = nn.Parameter(torch.ones(2))
 
-    makers = [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
-    others = [len(make([weight], lr=0.1).state) for make in makers]
+    others = [len(make([weight], lr=0.1).state) for make in (SGD, Adam, torch.optim.AdamW, LBFGS)]
     adagrad = torch.optim.Adagrad([weight], lr=0.1, initial_accumulator_value=5.0)
 
     assert others == [0, 0, 0, 0]

@@ -71,14 +71,15 @@ def test_a_step_may_compute_the_loss_itself():
 
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
-@pytest.mark.parametrize("make", DECAYING)
+@pytest.mark.parametrize("make", [*DECAYING, torch.optim.Rprop])
 def test_a_step_passes_over_missing_gradients(make, foreach):
-    """``optimizer.step()`` does not change a parameter whose ``grad`` is ``None``."""
+    """``step()`` of any optimizer but ``LBFGS`` does not change a parameter whose ``grad`` is ``None``."""
     layer = nn.Linear(2, 1)
     nn.init.constant_(layer.weight, 3.0)
     before = layer.bias.tolist()
     layer.weight.grad = torch.tensor([[2.0, 4.0]])
-    make(layer.parameters(), lr=0.5, weight_decay=0.25, foreach=foreach).step()
+    options = {"weight_decay": 0.25} if make in DECAYING else {}
+    make(layer.parameters(), lr=0.5, foreach=foreach, **options).step()
 
     assert layer.weight.max().item() < 3.0
     assert layer.bias.tolist() == before
@@ -109,6 +110,7 @@ def test_an_optimizer_holds_the_parameter_objects():
     order.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    net[0].bias.requires_grad_(False)
     optimizer = SGD(net.parameters(), lr=0.1)
     grouped = SGD([{"params": layer.parameters()} for layer in net], lr=0.1)
 
@@ -200,7 +202,7 @@ def test_what_is_no_tensor_is_refused(given, name):
     tensor.
     """
     weight = nn.Parameter(torch.rand(2))
-    for parameters in ([weight, given], [given, weight]):
+    for parameters in ([weight, given], [given, weight], [{"params": [weight, given]}]):
         with pytest.raises(TypeError, match=f"can only optimize Tensors, but one of the params is {name}$"):
             SGD(parameters, lr=0.1)
 
@@ -250,8 +252,10 @@ def test_a_computed_tensor_is_refused():
 
     A new value for it would be lost with the next forward. Give the tensors that it was computed from.
     """
-    with pytest.raises(ValueError, match=r"^can't optimize a non-leaf Tensor$"):
-        SGD([nn.Parameter(torch.rand(2)), nn.Linear(2, 1).weight * 2], lr=0.1)
+    weight, computed = nn.Parameter(torch.rand(2)), nn.Linear(2, 1).weight * 2
+    for parameters in ([weight, computed], [computed, weight], [{"params": weight}, {"params": computed}]):
+        with pytest.raises(ValueError, match=r"^can't optimize a non-leaf Tensor$"):
+            SGD(parameters, lr=0.1)
 
 
 def test_a_computed_tensor_may_be_accepted():

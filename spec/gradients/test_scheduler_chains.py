@@ -20,18 +20,21 @@ def test_at_a_milestone_the_next_scheduler_starts():
     Schedulers that are stepped by hand one after the other each begin where they are made. See
     :class:`torch.optim.lr_scheduler.SequentialLR`.
     """
-    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    groups = [{"params": [nn.Parameter(torch.rand(2))], "lr": lr} for lr in (1.0, 2.0)]
+    optimizer, rates = SGD(groups), []
     warm = lr_scheduler.LinearLR(optimizer, 0.25, 1.0, total_iters=2)
     decay = lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
-    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, decay], milestones=[2])
+    end = lr_scheduler.ConstantLR(optimizer, 0.125, total_iters=3)
+    scheduler = lr_scheduler.SequentialLR(optimizer, [warm, decay, end], milestones=[2, 5])
 
-    for _ in range(7):
-        rates.append(optimizer.param_groups[0]["lr"])
+    for _ in range(9):
+        rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         scheduler.step()
 
-    assert rates == [0.25, 0.625, 1.0, 1.0, 0.5, 0.5, 0.25]
-    assert [scheduler.last_epoch, warm.last_epoch, decay.last_epoch] == [7, 1, 5]
+    assert [rate for rate, _ in rates] == [0.25, 0.625, 1.0, 1.0, 0.5, 0.125, 0.125, 0.125, 1.0]
+    assert [rate for _, rate in rates] == [2 * rate for rate, _ in rates]
+    assert [each.last_epoch for each in (scheduler, warm, decay, end)] == [9, 1, 2, 4]
 
 
 def test_a_sequence_does_not_go_on_from_last_epoch():
@@ -206,17 +209,19 @@ def test_chained_schedulers_multiply(turned):
 
     See also :ref:`gradients.scheduler_chains.some_schedulers_overwrite_those_before`
     """
-    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    groups = [{"params": [nn.Parameter(torch.rand(2))], "lr": lr} for lr in (1.0, 2.0)]
+    optimizer, rates = SGD(groups), []
     parts = [lr_scheduler.ConstantLR(optimizer, 0.25, total_iters=2), lr_scheduler.StepLR(optimizer, 1, 0.5)]
     scheduler = lr_scheduler.ChainedScheduler(parts[::-1] if turned else parts)
 
     for _ in range(5):
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         scheduler.step()
 
-    assert rates == [0.25, 0.125, 0.25, 0.125, 0.0625]
-    assert scheduler.get_last_lr() == [0.03125]
+    assert [rate for rate, _ in rates] == [0.25, 0.125, 0.25, 0.125, 0.0625]
+    assert [rate for _, rate in rates] == [2 * rate for rate, _ in rates]
+    assert scheduler.get_last_lr() == [0.03125, 0.0625]
 
 
 @pytest.mark.parametrize(

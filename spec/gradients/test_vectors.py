@@ -15,6 +15,7 @@ def test_parameters_are_laid_end_to_end(device):
     one vector.
     """
     layer = nn.Linear(2, 3, device=device)
+    layer.bias.requires_grad_(False)
     vector = parameters_to_vector(layer.parameters())
 
     assert vector.tolist() == [*layer.weight.flatten().tolist(), *layer.bias.tolist()]
@@ -35,7 +36,7 @@ def test_a_vector_is_cut_into_parameters(device):
     """:func:`~torch.nn.utils.vector_to_parameters` fills each parameter with its slice of the vector, in the
     parameter's shape.
     """
-    net = nn.Sequential(nn.Linear(2, 3, device=device), nn.PReLU(device=device))
+    net = nn.Sequential(nn.Linear(2, 3, device=device).requires_grad_(False), nn.PReLU(device=device))
     weight = net[0].weight
     result = vector_to_parameters(torch.arange(10.0, device=device), net.parameters())
 
@@ -128,22 +129,30 @@ def test_a_short_vector_fails_halfway():
 
 def test_only_a_tensor_is_cut_into_parameters():
     """``vector_to_parameters`` raises a ``TypeError`` that names the type if the vector is not a tensor."""
-    with pytest.raises(TypeError, match=r"^expected torch.Tensor, but got: list$"):
-        vector_to_parameters([2.0, 3.0, 5.0], nn.Linear(2, 1).parameters())
+    for given, name in (
+        ([2.0, 3.0, 5.0], "list"),
+        ((2.0, 3.0, 5.0), "tuple"),
+        (2.0, "float"),
+        (None, "NoneType"),
+    ):
+        with pytest.raises(TypeError, match=rf"^expected torch.Tensor, but got: {name}$"):
+            vector_to_parameters(given, nn.Linear(2, 1).parameters())
 
 
 @pytest.mark.since("2.9")
 def test_no_parameters_make_no_vector():
     """``parameters_to_vector`` raises ``ValueError`` for an empty iterable of parameters."""
-    with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
-        parameters_to_vector(nn.ReLU().parameters())
+    for nothing in (nn.ReLU().parameters(), [], ()):
+        with pytest.raises(ValueError, match="expected a non-empty list of Tensors"):
+            parameters_to_vector(nothing)
 
 
 @pytest.mark.before("2.9")
 def test_no_parameters_made_no_vector():
     """``parameters_to_vector`` raises ``RuntimeError`` for an empty iterable of parameters."""
-    with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
-        parameters_to_vector(nn.ReLU().parameters())
+    for nothing in (nn.ReLU().parameters(), [], ()):
+        with pytest.raises(RuntimeError, match="expected a non-empty list of Tensors"):
+            parameters_to_vector(nothing)
 
 
 def test_a_parameter_that_is_not_contiguous_is_refused():
