@@ -192,8 +192,10 @@ def test_without_gradients_there_is_nothing_to_check():
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
     scaler.scale(weight @ torch.tensor([3.0, 5.0])).backward()
 
-    with pytest.raises(AssertionError, match="No inf checks were recorded for this optimizer"):
-        scaler.step(torch.optim.SGD([other], lr=1.0))
+    frozen = nn.Parameter(torch.tensor([7.0]), requires_grad=False)
+    for without in (other, frozen):
+        with pytest.raises(AssertionError, match="No inf checks were recorded for this optimizer"):
+            scaler.step(torch.optim.SGD([without], lr=1.0))
     scaler.step(torch.optim.SGD([other, weight], lr=1.0))
 
     assert (weight.tolist(), other.tolist()) == ([-2.0, -3.0], [7.0])
