@@ -133,10 +133,9 @@ def test_a_value_is_a_module_or_none():
     """Setting a value of a ``ModuleDict`` that is neither a module nor ``None`` raises ``TypeError``."""
     table = nn.ModuleDict()
 
-    with pytest.raises(TypeError, match="int is not a Module subclass"):
-        table["a"] = 3
-    with pytest.raises(TypeError, match="is not a Module subclass"):
-        table["a"] = nn.ReLU
+    for value in (3, nn.ReLU, nn.Parameter(torch.rand(2)), [nn.ReLU()]):
+        with pytest.raises(TypeError, match="is not a Module subclass$"):
+            table["a"] = value
     table["a"] = None
 
     assert list(table.items()) == [("a", None)]
@@ -289,11 +288,11 @@ def test_update_needs_pairs():
     table = nn.ModuleDict()
 
     with pytest.raises(TypeError, match="ModuleDict update sequence element #1 should be Iterable; isint"):
-        table.update([("a", nn.ReLU()), 3])
-    with pytest.raises(ValueError, match="ModuleDict update sequence element #0 has length 3; 2 is required"):
-        table.update([("b", nn.ReLU(), nn.Tanh())])
+        table.update([("a", nn.ReLU()), 3, ("z", nn.ReLU())])
+    with pytest.raises(ValueError, match="ModuleDict update sequence element #1 has length 3; 2 is required"):
+        table.update([("b", nn.ReLU()), ("c", nn.ReLU(), nn.Tanh()), ("d", nn.ReLU())])
 
-    assert list(table) == ["a"]
+    assert list(table) == ["a", "b"]
 
 
 def test_an_attribute_is_a_key():
@@ -325,6 +324,6 @@ def test_some_methods_of_a_dict_are_missing():
 
 def test_keys_are_printed():
     """The ``repr`` of a ``ModuleDict`` shows each module with its key."""
-    table = nn.ModuleDict({"act": nn.ReLU(), "out": nn.Dropout(0.25)})
+    table = nn.ModuleDict({"act": nn.ReLU(), "b": nn.ReLU(), "out": nn.Dropout(0.25)})
 
-    assert repr(table) == "ModuleDict(\n  (act): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"
+    assert repr(table) == "ModuleDict(\n  (act): ReLU()\n  (b): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"

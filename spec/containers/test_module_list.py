@@ -259,13 +259,13 @@ def test_extend_returns_the_list():
 
 def test_plus_equals_appends_an_iterable():
     """The ``+=`` operator appends the modules of an iterable to the same ``ModuleList`` object."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     layers = before = nn.ModuleList([relu])
 
-    layers += (tanh,)
+    layers += iter([tanh, gelu])
 
     assert layers is before
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh)]
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
 def test_plus_joins_with_any_iterable():

@@ -272,7 +272,7 @@ def test_pop_returns_the_value():
     table = nn.ParameterDict([("p", weight), ("q", "2")])
 
     assert table.pop("p") is weight
-    assert list(table.items()) == [("q", "2")]
+    assert [list(table.items()), hasattr(table, "p")] == [[("q", "2")], False]
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         table.pop("q", None)
 

@@ -31,11 +31,11 @@ def test_a_tensor_becomes_a_parameter():
     """A ``ParameterList`` wraps a tensor in a parameter that shares its memory; a parameter is kept."""
     tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
 
-    values = nn.ParameterList([tensor, parameter])
+    values = nn.ParameterList([tensor, parameter, "text"])
+    values[2] = tensor
 
-    assert type(values[0]) is nn.Parameter
-    assert values[0].requires_grad is True
-    assert values[0].data_ptr() == tensor.data_ptr()
+    for made in (values[0], values[2]):
+        assert [type(made), made.requires_grad, made.data_ptr()] == [nn.Parameter, True, tensor.data_ptr()]
     assert values[1] is parameter
 
 

@@ -226,7 +226,7 @@ def test_views_of_parameters_come_apart():
     [
         nn.Sequential(nn.Linear(2, 3), nn.ReLU()),
         nn.ModuleList([nn.Linear(2, 3), nn.ReLU()]),
-        nn.ModuleDict({"b": nn.Linear(2, 3), "a": nn.ReLU()}),
+        nn.ModuleDict({"b": nn.Linear(2, 3), "a": nn.PReLU()}),
         nn.ParameterList([nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))]),
         nn.ParameterDict({"b": nn.Parameter(torch.rand(2)), "a": nn.Parameter(torch.rand(3))}),
     ],

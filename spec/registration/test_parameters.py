@@ -155,8 +155,13 @@ def test_a_taken_name_is_refused(name):
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(torch.rand(2, requires_grad=True), "torch.FloatTensor"), ([2.5], "list"), (0, "int")],
-    ids=["tensor", "list", "zero"],
+    [
+        (torch.rand(2), "torch.FloatTensor"),
+        (torch.rand(2, requires_grad=True), "torch.FloatTensor"),
+        ([2.5], "list"),
+        (0, "int"),
+    ],
+    ids=["tensor", "leaf", "list", "zero"],
 )
 def test_only_a_parameter_is_taken(value, kind):
     """``register_parameter`` raises ``TypeError`` for a value that is neither an ``nn.Parameter`` nor
