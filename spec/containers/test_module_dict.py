@@ -133,8 +133,8 @@ def test_a_value_is_a_module_or_none():
     """Setting a value of a ``ModuleDict`` that is neither a module nor ``None`` raises ``TypeError``."""
     table = nn.ModuleDict()
 
-    for value in (3, nn.ReLU, nn.Parameter(torch.rand(2)), [nn.ReLU()]):
-        with pytest.raises(TypeError, match="is not a Module subclass$"):
+    for value in (3, 0, nn.ReLU, nn.Parameter(torch.rand(2)), [nn.ReLU()]):
+        with pytest.raises(TypeError, match=r"is not a Module subclass$"):
             table["a"] = value
     table["a"] = None
 
@@ -227,6 +227,8 @@ def test_pop_takes_a_key_only():
     assert list(table) == ["b"]
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         table.pop("b", None)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'default'"):
+        table.pop("b", default=None)
 
 
 def test_clear_removes_everything():
@@ -289,8 +291,9 @@ def test_update_needs_pairs():
 
     with pytest.raises(TypeError, match="ModuleDict update sequence element #1 should be Iterable; isint"):
         table.update([("a", nn.ReLU()), 3, ("z", nn.ReLU())])
-    with pytest.raises(ValueError, match="ModuleDict update sequence element #1 has length 3; 2 is required"):
-        table.update([("b", nn.ReLU()), ("c", nn.ReLU(), nn.Tanh()), ("d", nn.ReLU())])
+    for other in (("c", nn.ReLU(), nn.Tanh()), ("c",)):
+        with pytest.raises(ValueError, match=f"element #1 has length {len(other)}; 2 is required"):
+            table.update([("b", nn.ReLU()), other, ("d", nn.ReLU())])
 
     assert list(table) == ["a", "b"]
 
@@ -326,4 +329,7 @@ def test_keys_are_printed():
     """The ``repr`` of a ``ModuleDict`` shows each module with its key."""
     table = nn.ModuleDict({"act": nn.ReLU(), "b": nn.ReLU(), "out": nn.Dropout(0.25)})
 
-    assert repr(table) == "ModuleDict(\n  (act): ReLU()\n  (b): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"
+    assert (
+        repr(table)
+        == "ModuleDict(\n  (act): ReLU()\n  (b): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"
+    )

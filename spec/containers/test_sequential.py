@@ -52,12 +52,12 @@ def test_positional_modules_are_numbered():
 @pytest.mark.claim("N5-05")
 def test_an_ordered_dict_gives_the_names():
     """An ``nn.Sequential`` built from an ``OrderedDict`` uses the keys as the names of its layers."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
-    net = nn.Sequential(OrderedDict([("second", tanh), ("first", relu)]))
+    relu, tanh, elu = nn.ReLU(), nn.Tanh(), nn.ELU()
+    net = nn.Sequential(OrderedDict([("second", tanh), ("first", relu), ("7", elu)]))
 
-    assert list(net.named_children()) == [("second", tanh), ("first", relu)]
+    assert list(net.named_children()) == [("second", tanh), ("first", relu), ("7", elu)]
     assert net.first is relu
-    assert repr(net) == "Sequential(\n  (second): Tanh()\n  (first): ReLU()\n)"
+    assert repr(net) == "Sequential(\n  (second): Tanh()\n  (first): ReLU()\n  (7): ELU(alpha=1.0)\n)"
 
 
 @pytest.mark.claim("N5-05", "N4-10")
@@ -115,7 +115,7 @@ def test_one_value_goes_in():
 
 
 def test_keyword_arguments_reach_no_layer():
-    """A ``Sequential`` raises ``TypeError`` for keyword arguments, whether or not its layers take them.
+    """A ``Sequential`` raises ``TypeError`` for any keyword argument but ``input``, whatever its layers take.
 
     Write a module with its own ``forward``, or override that of a subclass and hand them to each layer.
     """
@@ -132,7 +132,7 @@ def test_keyword_arguments_reach_no_layer():
 
     with pytest.raises(TypeError, match="unexpected keyword argument 'factor'"):
         nn.Sequential(Scale(), Scale())(3, factor=5)
-    assert nn.Sequential(Scale(), Scale())(3) == 12
+    assert nn.Sequential(Scale(), Scale())(3) == nn.Sequential(Scale(), Scale())(input=3) == 12
     assert Handing(Scale(), Scale())(3, factor=5) == 75
 
 

@@ -34,7 +34,9 @@ def test_append_names_by_the_number_of_layers():
     assert list(net._modules) == ["stem", "7", "2"]
 
 
-@pytest.mark.parametrize("value", [torch.rand(2), torch.relu, nn.ReLU], ids=["tensor", "function", "class"])
+@pytest.mark.parametrize(
+    "value", [torch.rand(2), torch.relu, nn.ReLU, 0], ids=["tensor", "function", "class", "zero"]
+)
 def test_append_takes_modules_only(value):
     """``Sequential.append`` raises ``TypeError`` for a value that is neither a module nor ``None``."""
     net = nn.Sequential()
@@ -150,6 +152,7 @@ def test_plus_makes_a_new_sequential():
     both = a + b
 
     assert list(both._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert [(a + nn.Sequential()) is a, (nn.Sequential() + b) is b] == [False, False]
     assert list(a._modules.items()) == [("act", relu)]
     assert list(b._modules.items()) == [("0", tanh), ("1", gelu)]
 
@@ -165,7 +168,9 @@ def test_plus_and_times_forget_the_subclass():
     assert [type(a + b), type(a * 2), type(2 * a)] == [nn.Sequential] * 3
 
 
-@pytest.mark.parametrize("other", [[nn.ReLU()], nn.ModuleList([nn.ReLU()])], ids=["list", "ModuleList"])
+@pytest.mark.parametrize(
+    "other", [[nn.ReLU()], [], nn.ModuleList([nn.ReLU()])], ids=["list", "empty", "ModuleList"]
+)
 def test_plus_takes_a_sequential_only(other):
     """Adding a list or a ``ModuleList`` to a ``Sequential`` with ``+`` or ``+=`` raises ``ValueError``.
 

@@ -158,9 +158,9 @@ def test_a_network_is_assigned_like_a_layer():
     """A :class:`~torch.nn.Sequential` assigned to a module is registered like a single layer."""
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    net.head = nn.Linear(3, 1)
+    net.rest, net.head = nn.Sequential(), nn.Linear(3, 1)
 
-    assert [name for name, _ in net.named_modules()] == ["", "body", "body.0", "body.1", "head"]
+    assert [name for name, _ in net.named_modules()] == ["", "body", "body.0", "body.1", "rest", "head"]
 
 
 @pytest.mark.claim("N2-12")

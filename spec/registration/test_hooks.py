@@ -148,7 +148,7 @@ def test_a_buffer_hook_may_replace():
 
 def test_a_module_hook_may_replace():
     """The module that a ``register_module_module_registration_hook`` hook returns is registered instead."""
-    net, other = nn.Module(), nn.Tanh()
+    net, other = nn.Module(), nn.Sequential()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
         net.first = nn.ReLU()
         net.add_module("last", nn.ReLU())
@@ -248,7 +248,7 @@ def test_a_module_hook_may_fill_an_emptied_name():
     """Setting a submodule to ``None`` registers what a ``register_module_module_registration_hook`` hook
     returns.
     """
-    net, other = nn.Module(), nn.Tanh()
+    net, other = nn.Module(), nn.Sequential()
     net.inner = nn.ReLU()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
         net.inner = None

@@ -299,15 +299,15 @@ def test_call_super_init():
     """
 
     class Mixin:
-        def __init__(self, width, *, depth):
-            self.scale = nn.Parameter(torch.rand(width, depth))
+        def __init__(self, width, height, *, depth, last):
+            self.scale = nn.Parameter(torch.rand(width, height, depth, last))
 
     class Net(nn.Module, Mixin):
         call_super_init = True
 
-    net = Net(2, depth=3)
+    net = Net(2, 3, depth=4, last=5)
 
-    assert [(name, p.shape) for name, p in net.named_parameters()] == [("scale", (2, 3))]
+    assert [(name, p.shape) for name, p in net.named_parameters()] == [("scale", (2, 3, 4, 5))]
 
 
 def test_call_super_init_without_a_next_class():

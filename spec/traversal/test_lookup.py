@@ -33,13 +33,14 @@ def test_the_empty_name_is_the_module_itself():
 def test_every_name_of_a_walk_is_found():
     """``get_submodule`` accepts every name that ``named_modules(remove_duplicate=False)`` yields."""
     act = nn.ReLU()
-    net = nn.Sequential(act, nn.Sequential(nn.Linear(2, 3), act), nn.ModuleDict({"conv-1": nn.Tanh()}))
+    table = nn.ModuleDict({"conv-1": nn.Tanh(), "empty": nn.ModuleList()})
+    net = nn.Sequential(act, nn.Sequential(nn.Linear(2, 3), act), table)
 
     walk = list(net.named_modules(remove_duplicate=False))
 
     assert [net.get_submodule(name) for name, _ in walk] == [module for _, module in walk]
     assert net.get_submodule("1.1") is act
-    assert net.get_submodule("2.conv-1") is net[2]["conv-1"]
+    assert net.get_submodule("2.conv-1") is table["conv-1"]
 
 
 def test_get_submodule_looks_along_the_path_only():

@@ -18,7 +18,7 @@ def test_children_are_printed_indented():
     """
     net = nn.Module()
     net.tail = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    net.head = nn.Dropout(0.25)
+    net.head, net.rest = nn.Dropout(0.25), nn.Sequential()
 
     assert str(net) == (
         "Module(\n"
@@ -27,6 +27,7 @@ def test_children_are_printed_indented():
         "    (1): ReLU()\n"
         "  )\n"
         "  (head): Dropout(p=0.25, inplace=False)\n"
+        "  (rest): Sequential()\n"
         ")"
     )
     assert repr(net) == str(net)
