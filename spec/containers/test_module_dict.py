@@ -104,6 +104,7 @@ def test_keys_values_and_items_are_live():
 
     table["t"] = nn.Tanh()
 
+    assert [len(keys), len(values), len(items)] == [2, 2, 2]
     assert list(keys) == list(keys) == ["r", "t"]
     assert list(values) == [table["r"], table["t"]]
     assert list(items) == [("r", table["r"]), ("t", table["t"])]
@@ -214,6 +215,9 @@ def test_deleting_a_key_removes_the_module():
 
     assert list(table) == ["b"]
     assert not hasattr(table, "a")
+
+    del table["b"]
+    assert list(table) == []
 
 
 def test_pop_takes_a_key_only():

@@ -118,10 +118,10 @@ def test_an_index_counts_from_either_side():
     assert [layers[i] for i in range(-12, 0)] == elements
 
 
-@pytest.mark.parametrize("index", [2, -3])
-def test_an_index_out_of_its_range_is_refused(index):
+@pytest.mark.parametrize(("size", "index"), [(2, 2), (2, -3), (0, 0), (0, -1)])
+def test_an_index_out_of_its_range_is_refused(size, index):
     """An out-of-range index of a ``ModuleList`` raises ``IndexError``, for getting, setting and deleting."""
-    layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+    layers = nn.ModuleList(nn.ReLU() for _ in range(size))
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
         layers[index]
@@ -136,10 +136,11 @@ def test_an_index_may_be_a_tensor():
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     assert layers[torch.tensor(-1)] is layers[1]
-    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
-        layers[1.0]
-    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
-        layers["0"]
+    for take in (layers.__getitem__, layers.__delitem__, lambda index: layers.__setitem__(index, None)):
+        with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+            take(1.0)
+        with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+            take("0")
 
     layers[torch.tensor(0)] = gelu = nn.GELU()
     del layers[torch.tensor(1)]
@@ -164,12 +165,12 @@ def test_a_slice_is_numbered_afresh():
 def test_an_element_is_replaced_by_its_index():
     """``layers[i] = module`` replaces the module at position ``i`` of a ``ModuleList``."""
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
-    layers = nn.ModuleList([relu, tanh, relu])
+    layers = nn.ModuleList([relu, tanh, relu, tanh])
 
     layers[0] = gelu
     layers[-1] = elu
 
-    assert list(layers._modules.items()) == [("0", gelu), ("1", tanh), ("2", elu)]
+    assert list(layers._modules.items()) == [("0", gelu), ("1", tanh), ("2", relu), ("3", elu)]
 
 
 def test_only_a_module_replaces_an_element():
@@ -237,12 +238,12 @@ def test_in_asks_for_the_very_module():
 
 def test_append_returns_the_list():
     """:meth:`ModuleList.append <torch.nn.ModuleList.append>` appends a module and returns the list."""
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    relu, tanh, inner = nn.ReLU(), nn.Tanh(), nn.ModuleList([nn.GELU(), nn.ELU()])
     layers = nn.ModuleList([relu])
-    result = layers.append(tanh).append(gelu)
+    result = layers.append(tanh).append(inner)
 
     assert result is layers
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", inner)]
 
 
 def test_extend_returns_the_list():

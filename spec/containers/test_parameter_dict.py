@@ -45,10 +45,10 @@ def test_other_values_are_kept_under_their_key():
 
     Such values are not in ``state_dict()`` and are lost when the dict is saved by it.
     """
-    table = nn.ParameterDict([("p", torch.rand(2)), ("n", 7), ("s", "text")])
+    table = nn.ParameterDict([("p", torch.rand(2)), ("n", 0.5), ("s", "text")])
     table["none"] = None
 
-    assert [table["n"], table["s"], table["none"]] == [7, "text", None]
+    assert [table["n"], table["s"], table["none"]] == [0.5, "text", None]
     assert list(table) == ["p", "n", "s", "none"]
     assert [name for name, _ in table.named_parameters()] == ["p"]
     assert list(table.state_dict()) == ["p"]
@@ -327,7 +327,7 @@ def test_train_of_a_dict_does_not_warn():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = nn.ParameterDict({"p": torch.rand(2)})
-        table.note = "text"
+        table.note, table.scale = "text", nn.Parameter(torch.rand(3))
         table.train(False)
 
     assert [str(warning.message) for warning in caught] == []

@@ -16,13 +16,13 @@ def test_append_adds_at_the_end():
     """:meth:`Sequential.append <torch.nn.Sequential.append>` adds a layer at the end and returns the
     ``Sequential``.
     """
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    relu, tanh, inner = nn.ReLU(), nn.Tanh(), nn.Sequential(nn.GELU(), nn.ELU())
     net = nn.Sequential(relu)
 
-    result = net.append(tanh).append(gelu)
+    result = net.append(tanh).append(inner)
 
     assert result is net
-    assert list(net._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert list(net._modules.items()) == [("0", relu), ("1", tanh), ("2", inner)]
 
 
 def test_append_names_by_the_number_of_layers():
@@ -140,7 +140,7 @@ def test_extend_takes_any_iterable(kind):
 
     result = net.extend(kind([tanh, gelu]))
 
-    assert result is net
+    assert net.extend(kind([])) is result is net
     assert list(net._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
@@ -302,6 +302,8 @@ def test_a_factor_must_be_an_integer(factor):
     with pytest.raises(TypeError, match=f"^{text}$"):
         net * factor
     with pytest.raises(TypeError, match=f"^{text}$"):
+        factor * net
+    with pytest.raises(TypeError, match=f"^{text}$"):
         net *= factor
 
     assert len(net) == 1
@@ -315,6 +317,8 @@ def test_a_factor_must_be_positive(factor):
 
     with pytest.raises(ValueError, match=f"^{text}$"):
         net * factor
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        factor * net
     with pytest.raises(ValueError, match=f"^{text}$"):
         net *= factor
 
