@@ -173,12 +173,13 @@ def test_registered_attributes_are_not_in_dict():
     before = set(vars(net))
     net.scale = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
+    net.register_buffer("cache", torch.rand(3), persistent=False)
     net.inner = nn.ReLU()
     net.width = 2
 
     assert [net.scale.shape, net.mean.shape, type(net.inner), net.width] == [(2,), (2,), nn.ReLU, 2]
     assert set(vars(net)) - before == {"width"}
-    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
+    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "cache", "inner"]
 
 
 def test_a_frozen_parameter_is_registered():
@@ -191,6 +192,7 @@ def test_a_frozen_parameter_is_registered():
 
     assert list(net.named_parameters()) == [("scale", scale), ("shift", shift)]
     assert list(net.state_dict()) == ["scale", "shift"]
+    assert list(nn.Sequential(net).state_dict()) == ["0.scale", "0.shift"]
     assert scale.requires_grad is False
 
 

@@ -192,12 +192,13 @@ def test_plain_attributes_before_init():
     class Net(nn.Module):
         def __init__(self):
             self.width = 2
+            self.sizes = [2, 3]
             self.hidden = torch.rand(self.width)
             super().__init__()
 
     net = Net()
 
-    assert net.width == 2
+    assert [net.width, net.sizes] == [2, [2, 3]]
     assert net.hidden.shape == (2,)
 
 
@@ -210,6 +211,7 @@ def test_init_again_forgets_everything():
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
+    net.register_buffer("cache", torch.rand(2), persistent=False)
     net.inner = nn.ReLU()
     net.width = 2
     net.eval()

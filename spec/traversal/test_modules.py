@@ -32,10 +32,11 @@ def test_both_forms_are_generators():
     """
     layer = nn.Linear(2, 3)
     walk, named = layer.modules(), layer.named_modules()
+    every = layer.named_modules(remove_duplicate=False)
 
-    assert [inspect.isgenerator(walk), inspect.isgenerator(named)] == [True, True]
-    assert [list(walk), list(named)] == [[layer], [("", layer)]]
-    assert [list(walk), list(named)] == [[], []]
+    assert [inspect.isgenerator(it) for it in (walk, named, every)] == [True, True, True]
+    assert [list(walk), list(named), list(every)] == [[layer], [("", layer)], [("", layer)]]
+    assert [list(walk), list(named), list(every)] == [[], [], []]
 
 
 @pytest.mark.claim("N3-11")

@@ -166,6 +166,8 @@ def test_frozen_parameters_are_walked_too():
     layer.weight.requires_grad_(False)
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
+    assert [p.requires_grad for p in layer.parameters(recurse=False)] == [False, True]
+    assert [p.requires_grad for p in nn.Sequential(layer).parameters()] == [False, True]
 
 
 @pytest.mark.question("Q13")
@@ -226,6 +228,7 @@ def test_an_entry_of_none_is_left_out():
 
     assert list(layer._parameters) == ["weight", "bias"]
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert [name for name, _ in layer.named_parameters(recurse=False)] == ["weight"]
     assert [name for name, _ in layer.named_parameters(remove_duplicate=False)] == ["weight"]
     assert [name for name, _ in nn.Sequential(layer).named_parameters()] == ["0.weight"]
     assert list(layer.parameters()) == [layer.weight]
