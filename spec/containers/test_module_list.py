@@ -186,8 +186,7 @@ def test_only_a_module_replaces_an_element():
         layers[:1] = [nn.GELU()]
     layers[0] = None
 
-    assert layers[0] is None
-    assert type(layers[1]) is nn.Tanh
+    assert [layers[0], type(layers[1])] == [None, nn.Tanh]
 
 
 @pytest.mark.question("Q23")
@@ -309,7 +308,8 @@ def test_insert_shifts_the_later_ones(index, expected):
     assert [type(layer) for layer in layers] == expected
 
 
-def test_insert_at_a_negative_index_fails():
+@pytest.mark.parametrize("index", [-1, -2])
+def test_insert_at_a_negative_index_fails(index):
     """``ModuleList.insert`` with a negative index raises ``KeyError`` and leaves the first module duplicated.
 
     ``layers.insert(len(layers) - 1, module)`` is what ``-1`` means for a list.
@@ -318,7 +318,7 @@ def test_insert_at_a_negative_index_fails():
     layers = nn.ModuleList([relu, tanh])
 
     with pytest.raises(KeyError, match="'-1'"):
-        layers.insert(-1, nn.GELU())
+        layers.insert(index, nn.GELU())
 
     assert list(layers) == [relu, relu, tanh]
 

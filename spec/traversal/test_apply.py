@@ -36,6 +36,7 @@ def test_apply_returns_the_module():
     layers = list(net)
 
     assert net.apply(lambda module: nn.Sigmoid()) is net
+    assert layers[0].apply(lambda module: nn.Sigmoid()) is layers[0]
     assert list(net) == layers
 
 

@@ -45,8 +45,9 @@ def test_children_are_generators():
     """``children()`` and ``named_children()`` return generators."""
     net = nn.Sequential(nn.ReLU())
     walk, named = net.children(), net.named_children()
+    walks = [walk, named, net[0].children(), net[0].named_children()]
 
-    assert [inspect.isgenerator(walk), inspect.isgenerator(named)] == [True, True]
+    assert [inspect.isgenerator(each) for each in walks] == [True] * 4
     assert [len(list(walk)), len(list(named))] == [1, 1]
     assert [list(walk), list(named)] == [[], []]
 
@@ -88,6 +89,7 @@ def test_none_is_no_child():
     net.add_module("head", nn.ReLU())
 
     assert list(net.named_children()) == [("head", net.head)]
+    assert list(net.children()) == [net.head]
 
 
 def test_a_module_may_be_its_own_child():

@@ -28,6 +28,7 @@ def test_the_empty_name_is_the_module_itself():
     net = nn.Sequential(nn.ReLU())
 
     assert net.get_submodule("") is net
+    assert net[0].get_submodule("") is net[0]
 
 
 def test_every_name_of_a_walk_is_found():
@@ -205,6 +206,7 @@ def test_get_buffer_finds_persistent_or_not():
     assert net.get_buffer("table") is net.table
     assert net.get_buffer("0.cache") is net[0].cache
     assert net.get_buffer("0.running_var") is net[0].running_var
+    assert net.get_buffer("0.num_batches_tracked") is net[0].num_batches_tracked
 
 
 def test_get_buffer_refuses_what_is_no_buffer():

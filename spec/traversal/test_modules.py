@@ -208,7 +208,8 @@ def test_a_child_of_none_is_left_out():
     net.add_module("head", None)
     net.add_module("tail", nn.Tanh())
 
-    assert [name for name, _ in net.named_modules()] == ["", "stem", "tail"]
+    for once in (True, False):
+        assert [name for name, _ in net.named_modules(remove_duplicate=once)] == ["", "stem", "tail"]
 
 
 def test_a_cycle_is_walked_once_round():

@@ -206,9 +206,10 @@ def test_prefix_is_put_before_every_name():
     layer = nn.Linear(2, 3)
     names = [name for name, _ in layer.named_parameters(prefix="head")]
     own = [name for name, _ in layer.named_parameters(prefix="head", recurse=False)]
+    every = [name for name, _ in layer.named_parameters(prefix="head", remove_duplicate=False)]
     nested = [name for name, _ in nn.Sequential(layer).named_parameters(prefix="head")]
 
-    assert names == own == ["head.weight", "head.bias"]
+    assert names == own == every == ["head.weight", "head.bias"]
     assert nested == ["head.0.weight", "head.0.bias"]
 
 
@@ -220,6 +221,7 @@ def test_without_recurse_own_parameters_only():
 
     assert [name for name, _ in net.named_parameters(recurse=False)] == ["scale"]
     assert [p.shape for p in net.parameters(recurse=False)] == [(2,)]
+    assert list(nn.Sequential(net).named_parameters(recurse=False)) == []
 
 
 def test_an_entry_of_none_is_left_out():
