@@ -68,7 +68,8 @@ def test_setdefault_takes_a_parameter_as_it_is():
     So take what it returns, rather than the tensor that was passed. See
     :meth:`~torch.nn.ParameterDict.setdefault`.
     """
-    table, weight, tensor = nn.ParameterDict(), nn.Parameter(torch.rand(2)), torch.rand(3)
+    table, tensor = nn.ParameterDict(), torch.rand(3)
+    weight = nn.Parameter(torch.rand(2), requires_grad=False)
 
     assert table.setdefault("weight", weight) is weight
     assert table["weight"] is weight
@@ -92,10 +93,11 @@ def test_a_new_tensor_is_a_new_parameter():
         old = table[key].requires_grad_(False)
         optimizer = torch.optim.SGD([old], lr=1.0)
 
-        table[key] = (old * 2).half()
-
-        assert type(table[key]) is nn.Parameter
-        assert [table[key].requires_grad, table[key].is_leaf, table[key].dtype] == [True, True, torch.float16]
+        for tensor in (old * 2, (old * 2).half()):
+            table[key] = tensor
+            assert type(table[key]) is nn.Parameter
+            assert [table[key].requires_grad, table[key].is_leaf] == [True, True]
+            assert table[key].dtype is tensor.dtype
         assert optimizer.param_groups[0]["params"][0] is old
 
         table[key] = old

@@ -104,6 +104,7 @@ def test_keys_values_and_items_are_live():
 
     table["t"] = nn.Tanh()
 
+    assert [len(keys), len(values), len(items)] == [2, 2, 2]
     assert list(keys) == list(keys) == ["r", "t"]
     assert list(values) == [table["r"], table["t"]]
     assert list(items) == [("r", table["r"]), ("t", table["t"])]
@@ -133,10 +134,9 @@ def test_a_value_is_a_module_or_none():
     """Setting a value of a ``ModuleDict`` that is neither a module nor ``None`` raises ``TypeError``."""
     table = nn.ModuleDict()
 
-    with pytest.raises(TypeError, match="int is not a Module subclass"):
-        table["a"] = 3
-    with pytest.raises(TypeError, match="is not a Module subclass"):
-        table["a"] = nn.ReLU
+    for value in (3, 0, nn.ReLU, nn.Parameter(torch.rand(2)), [nn.ReLU()]):
+        with pytest.raises(TypeError, match=r"is not a Module subclass$"):
+            table["a"] = value
     table["a"] = None
 
     assert list(table.items()) == [("a", None)]
@@ -216,6 +216,9 @@ def test_deleting_a_key_removes_the_module():
     assert list(table) == ["b"]
     assert not hasattr(table, "a")
 
+    del table["b"]
+    assert list(table) == []
+
 
 def test_pop_takes_a_key_only():
     """:meth:`ModuleDict.pop(key) <torch.nn.ModuleDict.pop>` removes and returns a module; it accepts no
@@ -228,6 +231,8 @@ def test_pop_takes_a_key_only():
     assert list(table) == ["b"]
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
         table.pop("b", None)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'default'"):
+        table.pop("b", default=None)
 
 
 def test_clear_removes_everything():
@@ -289,11 +294,12 @@ def test_update_needs_pairs():
     table = nn.ModuleDict()
 
     with pytest.raises(TypeError, match="ModuleDict update sequence element #1 should be Iterable; isint"):
-        table.update([("a", nn.ReLU()), 3])
-    with pytest.raises(ValueError, match="ModuleDict update sequence element #0 has length 3; 2 is required"):
-        table.update([("b", nn.ReLU(), nn.Tanh())])
+        table.update([("a", nn.ReLU()), 3, ("z", nn.ReLU())])
+    for other in (("c", nn.ReLU(), nn.Tanh()), ("c",)):
+        with pytest.raises(ValueError, match=f"element #1 has length {len(other)}; 2 is required"):
+            table.update([("b", nn.ReLU()), other, ("d", nn.ReLU())])
 
-    assert list(table) == ["a"]
+    assert list(table) == ["a", "b"]
 
 
 def test_an_attribute_is_a_key():
@@ -325,6 +331,9 @@ def test_some_methods_of_a_dict_are_missing():
 
 def test_keys_are_printed():
     """The ``repr`` of a ``ModuleDict`` shows each module with its key."""
-    table = nn.ModuleDict({"act": nn.ReLU(), "out": nn.Dropout(0.25)})
+    table = nn.ModuleDict({"act": nn.ReLU(), "b": nn.ReLU(), "out": nn.Dropout(0.25)})
 
-    assert repr(table) == "ModuleDict(\n  (act): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"
+    assert (
+        repr(table)
+        == "ModuleDict(\n  (act): ReLU()\n  (b): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"
+    )

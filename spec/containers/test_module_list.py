@@ -29,10 +29,9 @@ def test_it_cannot_be_called():
 
     A :class:`~torch.nn.Sequential` can be called.
     """
-    layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
-
-    with pytest.raises(NotImplementedError, match=r'Module \[ModuleList\] is missing the required "forward"'):
-        layers(torch.rand(2))
+    for layers in (nn.ModuleList(), nn.ModuleList([nn.ReLU()]), nn.ModuleList([nn.ReLU(), nn.Tanh()])):
+        with pytest.raises(NotImplementedError, match=r"^Module \[ModuleList\] is missing the required"):
+            layers(torch.rand(2))
 
 
 def test_its_owner_calls_the_modules():
@@ -119,10 +118,10 @@ def test_an_index_counts_from_either_side():
     assert [layers[i] for i in range(-12, 0)] == elements
 
 
-@pytest.mark.parametrize("index", [2, -3])
-def test_an_index_out_of_its_range_is_refused(index):
+@pytest.mark.parametrize(("size", "index"), [(2, 2), (2, -3), (0, 0), (0, -1)])
+def test_an_index_out_of_its_range_is_refused(size, index):
     """An out-of-range index of a ``ModuleList`` raises ``IndexError``, for getting, setting and deleting."""
-    layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
+    layers = nn.ModuleList(nn.ReLU() for _ in range(size))
 
     with pytest.raises(IndexError, match=f"^index {index} is out of range$"):
         layers[index]
@@ -137,10 +136,11 @@ def test_an_index_may_be_a_tensor():
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     assert layers[torch.tensor(-1)] is layers[1]
-    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
-        layers[1.0]
-    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
-        layers["0"]
+    for take in (layers.__getitem__, layers.__delitem__, lambda index: layers.__setitem__(index, None)):
+        with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+            take(1.0)
+        with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+            take("0")
 
     layers[torch.tensor(0)] = gelu = nn.GELU()
     del layers[torch.tensor(1)]
@@ -165,12 +165,12 @@ def test_a_slice_is_numbered_afresh():
 def test_an_element_is_replaced_by_its_index():
     """``layers[i] = module`` replaces the module at position ``i`` of a ``ModuleList``."""
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
-    layers = nn.ModuleList([relu, tanh, relu])
+    layers = nn.ModuleList([relu, tanh, relu, tanh])
 
     layers[0] = gelu
     layers[-1] = elu
 
-    assert list(layers._modules.items()) == [("0", gelu), ("1", tanh), ("2", elu)]
+    assert list(layers._modules.items()) == [("0", gelu), ("1", tanh), ("2", relu), ("3", elu)]
 
 
 def test_only_a_module_replaces_an_element():
@@ -181,13 +181,12 @@ def test_only_a_module_replaces_an_element():
     layers = nn.ModuleList([nn.ReLU(), nn.Tanh()])
 
     with pytest.raises(TypeError, match=r"cannot assign 'int' as child module '1' \(torch.nn.Module or None"):
-        layers[1] = 3
+        layers[1] = 0
     with pytest.raises(TypeError, match="'slice' object cannot be interpreted as an integer"):
         layers[:1] = [nn.GELU()]
     layers[0] = None
 
-    assert layers[0] is None
-    assert type(layers[1]) is nn.Tanh
+    assert [layers[0], type(layers[1])] == [None, nn.Tanh]
 
 
 @pytest.mark.question("Q23")
@@ -238,12 +237,12 @@ def test_in_asks_for_the_very_module():
 
 def test_append_returns_the_list():
     """:meth:`ModuleList.append <torch.nn.ModuleList.append>` appends a module and returns the list."""
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    relu, tanh, inner = nn.ReLU(), nn.Tanh(), nn.ModuleList([nn.GELU(), nn.ELU()])
     layers = nn.ModuleList([relu])
-    result = layers.append(tanh).append(gelu)
+    result = layers.append(tanh).append(inner)
 
     assert result is layers
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", inner)]
 
 
 def test_extend_returns_the_list():
@@ -253,19 +252,19 @@ def test_extend_returns_the_list():
 
     result = layers.extend(module for module in (tanh, gelu))
 
-    assert result is layers
+    assert layers.extend([]) is result is layers
     assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
 def test_plus_equals_appends_an_iterable():
     """The ``+=`` operator appends the modules of an iterable to the same ``ModuleList`` object."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
+    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
     layers = before = nn.ModuleList([relu])
 
-    layers += (tanh,)
+    layers += iter([tanh, gelu])
 
     assert layers is before
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh)]
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
 def test_plus_joins_with_any_iterable():
@@ -284,7 +283,7 @@ def test_plus_joins_with_any_iterable():
 
     assert type(joined) is nn.ModuleList
     assert list(joined._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
-    assert len(layers) == 1
+    assert [(layers + []) is layers, len(layers)] == [False, 1]  # noqa: RUF005
     with pytest.raises(TypeError, match="can only concatenate list"):
         [tanh] + layers  # noqa: RUF005
 
@@ -309,7 +308,8 @@ def test_insert_shifts_the_later_ones(index, expected):
     assert [type(layer) for layer in layers] == expected
 
 
-def test_insert_at_a_negative_index_fails():
+@pytest.mark.parametrize("index", [-1, -2])
+def test_insert_at_a_negative_index_fails(index):
     """``ModuleList.insert`` with a negative index raises ``KeyError`` and leaves the first module duplicated.
 
     ``layers.insert(len(layers) - 1, module)`` is what ``-1`` means for a list.
@@ -318,7 +318,7 @@ def test_insert_at_a_negative_index_fails():
     layers = nn.ModuleList([relu, tanh])
 
     with pytest.raises(KeyError, match="'-1'"):
-        layers.insert(-1, nn.GELU())
+        layers.insert(index, nn.GELU())
 
     assert list(layers) == [relu, relu, tanh]
 
@@ -362,7 +362,7 @@ def test_pop_removes_and_returns():
     assert list(layers._modules.items()) == [("0", relu)]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
         layers.pop()
-    assert popped.pop(-1) is elu
+    assert [popped.pop(0), *popped] == [gelu, elu]
 
 
 def test_some_methods_of_a_list_are_missing():

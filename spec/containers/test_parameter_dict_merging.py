@@ -91,8 +91,8 @@ def test_update_overwrites_and_adds(kind):
     assert result is None
     assert list(table.items()) == [("m", "4"), ("b", "2"), ("z", "3"), ("a", "5")]
 
-    table.update({"y": "7", "x": "6"})
-    assert list(table)[4:] == ["x", "y"]
+    table.update({"y": "7", "x": "6", "b": "8"})
+    assert list(table.items())[1:] == [("b", "8"), ("z", "3"), ("a", "5"), ("x", "6"), ("y", "7")]
 
 
 @pytest.mark.parametrize("value", [7, 0, nn.Linear(2, 3)], ids=["int", "zero", "Linear"])
@@ -122,13 +122,12 @@ def test_update_takes_pairs_only():
     table = nn.ParameterDict()
 
     with pytest.raises(TypeError, match="ParameterDict update sequence element #1 should be Iterable; isint"):
-        table.update([("p", "1"), 7])
-    with pytest.raises(
-        ValueError, match="ParameterDict update sequence element #0 has length 3; 2 is required"
-    ):
-        table.update([("q", "1", "2")])
+        table.update([("p", "1"), 7, ("t", "4")])
+    for other in (("r", "1", "2"), ("r",)):
+        with pytest.raises(ValueError, match=f"element #1 has length {len(other)}; 2 is required"):
+            table.update([("q", "2"), other, ("s", "3")])
 
-    assert list(table.items()) == [("p", "1")]
+    assert list(table.items()) == [("p", "1"), ("q", "2")]
 
 
 def test_or_merges_into_a_new_dict():
@@ -136,16 +135,17 @@ def test_or_merges_into_a_new_dict():
 
     The new keys of a plain dict are sorted.
     """
-    weight = nn.Parameter(torch.rand(2))
-    a, b = nn.ParameterDict([("z", "1"), ("m", "2")]), nn.ParameterDict([("m", weight), ("a", "4")])
+    weight, bias = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+    a, b = nn.ParameterDict([("z", bias), ("m", "2")]), nn.ParameterDict([("m", weight), ("a", "4")])
 
     merged = a | b
 
     assert type(merged) is nn.ParameterDict
-    assert list(merged.items()) == [("z", "1"), ("m", weight), ("a", "4")]
-    assert list((a | {"y": "5", "x": "6"}).items()) == [("z", "1"), ("m", "2"), ("x", "6"), ("y", "5")]
+    assert list(merged.items()) == [("z", bias), ("m", weight), ("a", "4")]
+    assert list((a | {"y": "5", "x": "6"}).items()) == [("z", bias), ("m", "2"), ("x", "6"), ("y", "5")]
     assert (a | nn.ParameterDict()) is not a
-    assert list(a.items()) == [("z", "1"), ("m", "2")]
+    assert (nn.ParameterDict() | b) is not b
+    assert list(a.items()) == [("z", bias), ("m", "2")]
     assert list(b.items()) == [("m", weight), ("a", "4")]
 
 
@@ -156,7 +156,7 @@ def test_a_dict_on_the_left_makes_a_dict():
 
     merged = left | nn.ParameterDict([("m", weight), ("a", "4")])
 
-    assert type(merged) is dict
+    assert type(merged) is type({} | nn.ParameterDict()) is dict
     assert list(merged.items()) == [("z", "1"), ("m", weight), ("a", "4")]
     assert list(left.items()) == [("z", "1"), ("m", "2")]
 

@@ -16,13 +16,13 @@ def test_append_adds_at_the_end():
     """:meth:`Sequential.append <torch.nn.Sequential.append>` adds a layer at the end and returns the
     ``Sequential``.
     """
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    relu, tanh, inner = nn.ReLU(), nn.Tanh(), nn.Sequential(nn.GELU(), nn.ELU())
     net = nn.Sequential(relu)
 
-    result = net.append(tanh).append(gelu)
+    result = net.append(tanh).append(inner)
 
     assert result is net
-    assert list(net._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert list(net._modules.items()) == [("0", relu), ("1", tanh), ("2", inner)]
 
 
 def test_append_names_by_the_number_of_layers():
@@ -34,7 +34,9 @@ def test_append_names_by_the_number_of_layers():
     assert list(net._modules) == ["stem", "7", "2"]
 
 
-@pytest.mark.parametrize("value", [torch.rand(2), torch.relu, nn.ReLU], ids=["tensor", "function", "class"])
+@pytest.mark.parametrize(
+    "value", [torch.rand(2), torch.relu, nn.ReLU, 0], ids=["tensor", "function", "class", "zero"]
+)
 def test_append_takes_modules_only(value):
     """``Sequential.append`` raises ``TypeError`` for a value that is neither a module nor ``None``."""
     net = nn.Sequential()
@@ -138,7 +140,7 @@ def test_extend_takes_any_iterable(kind):
 
     result = net.extend(kind([tanh, gelu]))
 
-    assert result is net
+    assert net.extend(kind([])) is result is net
     assert list(net._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
 
 
@@ -150,6 +152,7 @@ def test_plus_makes_a_new_sequential():
     both = a + b
 
     assert list(both._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert [(a + nn.Sequential()) is a, (nn.Sequential() + b) is b] == [False, False]
     assert list(a._modules.items()) == [("act", relu)]
     assert list(b._modules.items()) == [("0", tanh), ("1", gelu)]
 
@@ -165,7 +168,9 @@ def test_plus_and_times_forget_the_subclass():
     assert [type(a + b), type(a * 2), type(2 * a)] == [nn.Sequential] * 3
 
 
-@pytest.mark.parametrize("other", [[nn.ReLU()], nn.ModuleList([nn.ReLU()])], ids=["list", "ModuleList"])
+@pytest.mark.parametrize(
+    "other", [[nn.ReLU()], [], nn.ModuleList([nn.ReLU()])], ids=["list", "empty", "ModuleList"]
+)
 def test_plus_takes_a_sequential_only(other):
     """Adding a list or a ``ModuleList`` to a ``Sequential`` with ``+`` or ``+=`` raises ``ValueError``.
 
@@ -297,6 +302,8 @@ def test_a_factor_must_be_an_integer(factor):
     with pytest.raises(TypeError, match=f"^{text}$"):
         net * factor
     with pytest.raises(TypeError, match=f"^{text}$"):
+        factor * net
+    with pytest.raises(TypeError, match=f"^{text}$"):
         net *= factor
 
     assert len(net) == 1
@@ -310,6 +317,8 @@ def test_a_factor_must_be_positive(factor):
 
     with pytest.raises(ValueError, match=f"^{text}$"):
         net * factor
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        factor * net
     with pytest.raises(ValueError, match=f"^{text}$"):
         net *= factor
 

@@ -81,6 +81,7 @@ def test_a_slice_is_a_sequential_of_the_same_layers():
     assert list(head) == [net[0], net[1], net[2]]
     assert list(net[::-2]) == [net[3], net[1]]
     assert list(net[9:]) == []
+    assert type(net[1:2]) is nn.Sequential
     assert net[:] is not net
     assert len(net) == 4
 
@@ -161,7 +162,7 @@ def test_only_a_module_or_none_is_assigned():
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     with pytest.raises(TypeError, match=r"cannot assign 'int' as child module '1' \(torch.nn.Module or None"):
-        net[1] = 3
+        net[1] = 0
     with pytest.raises(TypeError, match="'slice' object cannot be interpreted as an integer"):
         net[0:1] = [nn.GELU()]
     net[0] = None
@@ -186,6 +187,9 @@ def test_deletion_numbers_the_rest_afresh():
 
     net.append(elu)
     assert list(net._modules.items()) == [("0", relu), ("1", gelu), ("2", elu)]
+
+    del net[0]
+    assert list(net._modules.items()) == [("0", gelu), ("1", elu)]
 
 
 def test_deletion_counts_from_the_end():
@@ -289,6 +293,8 @@ def test_pop_takes_no_name():
 
     with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
         net.pop("act")
+    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+        nn.Sequential(*net).pop("0")
 
     assert list(net) == [relu, tanh, gelu]
     delattr(net, "act")

@@ -125,4 +125,5 @@ def test_statistics_may_be_computed_anew(training):
 
     assert [norm.running_mean.item(), norm.running_var.item()] == [6.5, 9.0]
     assert norm.num_batches_tracked.item() == 2
+    assert net[1].running_var.item() == pytest.approx(1.75, rel=1e-4)
     assert [(layer.momentum, layer.training) for layer in net] == [(0.25, training), (0.5, training)]

@@ -17,6 +17,7 @@ def test_a_shallow_copy_shares_everything():
     See also :ref:`copying.deepcopy.a_deep_copy_is_equal_and_separate`
     """
     net = nn.BatchNorm1d(3)
+    net.register_buffer("cache", torch.rand(2), persistent=False)
     net.inner = nn.Linear(2, 3)
     copied = copy.copy(net)
 

@@ -20,6 +20,7 @@ def test_a_deep_copy_is_equal_and_separate(device):
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(device, torch.float64)
     net.register_buffer("cache", torch.rand(2, device=device), persistent=False)
+    net[0].weight.requires_grad_(False)
     copied = copy.deepcopy(net)
     old, new = [*net.parameters(), *net.buffers()], [*copied.parameters(), *copied.buffers()]
 
@@ -226,7 +227,7 @@ def test_views_of_parameters_come_apart():
     [
         nn.Sequential(nn.Linear(2, 3), nn.ReLU()),
         nn.ModuleList([nn.Linear(2, 3), nn.ReLU()]),
-        nn.ModuleDict({"b": nn.Linear(2, 3), "a": nn.ReLU()}),
+        nn.ModuleDict({"b": nn.Linear(2, 3), "a": nn.PReLU()}),
         nn.ParameterList([nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))]),
         nn.ParameterDict({"b": nn.Parameter(torch.rand(2)), "a": nn.Parameter(torch.rand(3))}),
     ],

@@ -105,6 +105,9 @@ def test_numbers_are_not_given_twice():
     assert first.hooks_dict_ref() is hooks
     assert second.id == first.id + 1
 
+    first.__setstate__((hooks, 0))
+    assert RemovableHandle(hooks).id == second.id + 1
+
 
 def test_numbers_never_go_down():
     """Unpickling a ``RemovableHandle`` whose ``id`` is below ``RemovableHandle.next_id`` keeps

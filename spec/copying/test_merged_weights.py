@@ -30,21 +30,21 @@ def test_a_mixture_of_state_dicts_is_loaded():
 
 
 def test_the_mean_of_a_counter_is_cut_off():
-    """``load_state_dict`` of the mean of two BatchNorms loads ``num_batches_tracked`` 2.5 as 2.
+    """``load_state_dict`` of the mean of two BatchNorms loads ``num_batches_tracked`` 3.5 as 3.
 
     The buffer is an integer, and values are cast to it. Only ``momentum=None`` makes use of the number; other
     integer buffers, such as tables of indices, have no mean at all.
     """
     norms = [nn.BatchNorm1d(2) for _ in range(3)]
-    for norm, count in zip(norms, [1, 4, 0], strict=True):
+    for norm, count in zip(norms, [2, 5, 0], strict=True):
         norm.num_batches_tracked.fill_(count)
     first, second = norms[0].state_dict(), norms[1].state_dict()
 
     mean = {key: (first[key] + second[key]) / 2 for key in first}
     norms[2].load_state_dict(mean)
 
-    assert mean["num_batches_tracked"].item() == 2.5
-    assert norms[2].num_batches_tracked.item() == 2
+    assert mean["num_batches_tracked"].item() == 3.5
+    assert norms[2].num_batches_tracked.item() == 3
     assert norms[2].num_batches_tracked.dtype is torch.int64
 
 

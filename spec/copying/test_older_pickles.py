@@ -166,9 +166,9 @@ def test_an_older_softmax(layer):
 @pytest.mark.parametrize(
     ("layer", "name", "value"),
     [
-        (nn.MultiheadAttention(4, 2), "_qkv_same_embed_dim", True),
-        (nn.TransformerEncoderLayer(4, 2, 8), "activation", nn.functional.relu),
-        (nn.TransformerDecoderLayer(4, 2, 8), "activation", nn.functional.relu),
+        (nn.MultiheadAttention(4, 2, kdim=3), "_qkv_same_embed_dim", True),
+        (nn.TransformerEncoderLayer(4, 2, 8, activation="gelu"), "activation", nn.functional.relu),
+        (nn.TransformerDecoderLayer(4, 2, 8, activation="gelu"), "activation", nn.functional.relu),
         (nn.LSTM(2, 3, proj_size=1), "proj_size", 0),
         (nn.AvgPool3d(2, padding=1), "padding", 0),
         (nn.AvgPool3d(2, ceil_mode=True), "ceil_mode", False),
@@ -183,6 +183,7 @@ def test_what_older_layers_lack_is_filled_in(layer, name, value):
     They set what was meant before the attribute existed, in ``__setstate__``. Most layers fill in nothing.
     """
     assert getattr(restored(layer, [name]), name) is value
+    assert getattr(restored(layer), name) is getattr(layer, name) is not value
 
 
 @pytest.mark.parametrize(

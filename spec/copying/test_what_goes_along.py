@@ -18,7 +18,9 @@ def test_plain_attributes_are_copied_deeply():
     net = nn.Module()
     net.sizes = {"hidden": [2, 3]}
     net.seen = [{"loss": 0.5}]
+    net.table = torch.tensor([2.0, 3.0])
     copied = copy.deepcopy(net)
+    copied.table.fill_(5)
     copied.sizes["hidden"].append(5)
     copied.seen[0]["loss"] = 0.25
 
@@ -26,6 +28,7 @@ def test_plain_attributes_are_copied_deeply():
     assert copied.sizes == {"hidden": [2, 3, 5]}
     assert net.seen == [{"loss": 0.5}]
     assert copied.seen == [{"loss": 0.25}]
+    assert [net.table.tolist(), copied.table.tolist()] == [[2, 3], [5, 5]]
 
 
 def test_unregistered_modules_are_copied():

@@ -158,9 +158,9 @@ def test_a_network_is_assigned_like_a_layer():
     """A :class:`~torch.nn.Sequential` assigned to a module is registered like a single layer."""
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    net.head = nn.Linear(3, 1)
+    net.rest, net.head = nn.Sequential(), nn.Linear(3, 1)
 
-    assert [name for name, _ in net.named_modules()] == ["", "body", "body.0", "body.1", "head"]
+    assert [name for name, _ in net.named_modules()] == ["", "body", "body.0", "body.1", "rest", "head"]
 
 
 @pytest.mark.claim("N2-12")
@@ -173,12 +173,13 @@ def test_registered_attributes_are_not_in_dict():
     before = set(vars(net))
     net.scale = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
+    net.register_buffer("cache", torch.rand(3), persistent=False)
     net.inner = nn.ReLU()
     net.width = 2
 
     assert [net.scale.shape, net.mean.shape, type(net.inner), net.width] == [(2,), (2,), nn.ReLU, 2]
     assert set(vars(net)) - before == {"width"}
-    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "inner"]
+    assert [*net._parameters, *net._buffers, *net._modules] == ["scale", "mean", "cache", "inner"]
 
 
 def test_a_frozen_parameter_is_registered():
@@ -191,6 +192,7 @@ def test_a_frozen_parameter_is_registered():
 
     assert list(net.named_parameters()) == [("scale", scale), ("shift", shift)]
     assert list(net.state_dict()) == ["scale", "shift"]
+    assert list(nn.Sequential(net).state_dict()) == ["0.scale", "0.shift"]
     assert scale.requires_grad is False
 
 

@@ -55,9 +55,9 @@ def test_buffers_are_persistent_by_default():
     """
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
-    net.register_buffer("var", torch.rand(2), True)
+    net.register_buffer("count", torch.tensor(3))
 
-    assert list(net.state_dict()) == ["mean", "var"]
+    assert list(net.state_dict()) == ["mean", "count"]
 
 
 def test_a_non_persistent_buffer():
@@ -169,7 +169,7 @@ def test_a_computed_tensor_may_be_a_buffer():
 
 
 @pytest.mark.parametrize("value", [torch.rand(2), None], ids=["tensor", "None"])
-@pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType")], ids=["number", "none"])
+@pytest.mark.parametrize(("name", "kind"), [(3, "int"), (None, "NoneType"), (b"x", "bytes")], ids=str)
 def test_the_name_is_a_string(name, kind, value):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``TypeError`` for a name that
     is not a string.
@@ -209,7 +209,7 @@ def test_the_name_is_not_empty(value):
     assert list(net._buffers) == []
 
 
-@pytest.mark.parametrize("name", ["width", "scale", "inner", "forward"])
+@pytest.mark.parametrize("name", ["width", "empty", "scale", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` if the name is
     already an attribute other than a buffer.
@@ -217,7 +217,7 @@ def test_a_taken_name_is_refused(name):
     ``self.mean = tensor`` followed by ``register_buffer("mean", self.mean)`` fails for that reason.
     """
     net = nn.Module()
-    net.width = torch.rand(2)
+    net.width, net.empty = torch.rand(2), None
     net.scale = nn.Parameter(torch.rand(2))
     net.inner = nn.ReLU()
 

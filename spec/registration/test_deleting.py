@@ -40,11 +40,11 @@ def test_a_buffer_is_deleted():
 def test_a_submodule_is_deleted():
     """``del net.inner`` removes a submodule from its module."""
     net = nn.Module()
-    net.inner, net.last = nn.ReLU(), nn.Tanh()
-    del net.inner
+    net.inner, net.empty, net.last = nn.ReLU(), nn.ModuleList(), nn.Tanh()
+    del net.inner, net.empty
 
     assert list(net._modules) == ["last"]
-    assert not hasattr(net, "inner")
+    assert [hasattr(net, name) for name in ("inner", "empty")] == [False, False]
 
 
 def test_a_plain_attribute_is_deleted():
@@ -125,8 +125,9 @@ def test_deleting_what_is_not_there():
     """
     net = nn.Sequential(nn.Linear(2, 3))
 
-    with pytest.raises(AttributeError, match="bias"):
-        del net.bias
+    for owner in (net, nn.ReLU()):
+        with pytest.raises(AttributeError, match="bias"):
+            del owner.bias
 
 
 def test_what_the_class_defines_is_not_deleted():

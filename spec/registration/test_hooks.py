@@ -19,7 +19,7 @@ def test_the_parameter_hook():
     context manager, or remove it: it stays otherwise.
     """
     calls = []
-    net, scale, shift = nn.Module(), nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2))
+    net, scale, shift = nn.Module(), nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), False)
     with hooks.register_module_parameter_registration_hook(lambda *args: calls.append(args)):
         net.scale = scale
         net.register_parameter("shift", shift)
@@ -41,10 +41,11 @@ def test_the_buffer_hook():
     with hooks.register_module_buffer_registration_hook(lambda *args: calls.append(args)):
         net.register_buffer("mean", mean)
         net.mean = new
+        net.register_buffer("cache", mean, persistent=False)
 
-    assert [call[:2] for call in calls] == [(net, "mean")] * 2
-    assert [calls[0][2] is mean, calls[1][2] is new] == [True, True]
-    assert list(net.buffers()) == [new]
+    assert [call[:2] for call in calls] == [(net, "mean"), (net, "mean"), (net, "cache")]
+    assert [calls[0][2] is mean, calls[1][2] is new, calls[2][2] is mean] == [True, True, True]
+    assert list(net.buffers()) == [new, mean]
 
 
 @pytest.mark.since("2.5")
@@ -128,7 +129,7 @@ def test_a_parameter_hook_may_replace():
     net, other = nn.Module(), nn.Parameter(torch.rand(3))
     with hooks.register_module_parameter_registration_hook(lambda module, name, p: other):
         net.scale = nn.Parameter(torch.rand(2))
-        net.register_parameter("shift", nn.Parameter(torch.rand(2)))
+        net.register_parameter("shift", nn.Parameter(torch.rand(3)))
 
     assert net.scale is other
     assert net.shift is other
@@ -137,7 +138,7 @@ def test_a_parameter_hook_may_replace():
 def test_a_buffer_hook_may_replace():
     """The tensor that a ``register_module_buffer_registration_hook`` hook returns is registered instead."""
     net, other = nn.Module(), torch.rand(3)
-    net.register_buffer("var", torch.rand(2))
+    net.register_buffer("var", torch.rand(3), persistent=False)
     with hooks.register_module_buffer_registration_hook(lambda module, name, b: other):
         net.register_buffer("mean", torch.rand(2))
         net.var = torch.rand(2)
@@ -148,7 +149,7 @@ def test_a_buffer_hook_may_replace():
 
 def test_a_module_hook_may_replace():
     """The module that a ``register_module_module_registration_hook`` hook returns is registered instead."""
-    net, other = nn.Module(), nn.Tanh()
+    net, other = nn.Module(), nn.Sequential()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
         net.first = nn.ReLU()
         net.add_module("last", nn.ReLU())
@@ -248,7 +249,7 @@ def test_a_module_hook_may_fill_an_emptied_name():
     """Setting a submodule to ``None`` registers what a ``register_module_module_registration_hook`` hook
     returns.
     """
-    net, other = nn.Module(), nn.Tanh()
+    net, other = nn.Module(), nn.Sequential()
     net.inner = nn.ReLU()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
         net.inner = None
@@ -311,13 +312,14 @@ def test_a_hook_is_removed(kind, number):
     The handle is a :class:`~torch.utils.hooks.RemovableHandle`. A hook that is left behind is called for
     every module that is made later in the process.
     """
-    calls = []
+    calls, others = [], []
     register = getattr(hooks, f"register_module_{kind}_registration_hook")
     handle = register(lambda module, name, value: calls.append(name))
-    nn.Sequential(nn.BatchNorm1d(3))
-    assert len(calls) == number
+    with register(lambda module, name, value: others.append(name)):
+        nn.Sequential(nn.BatchNorm1d(3))
+        assert len(calls) == number
 
-    handle.remove()
-    nn.Sequential(nn.BatchNorm1d(3))
-    assert len(calls) == number
+        handle.remove()
+        nn.Sequential(nn.BatchNorm1d(3))
+        assert [len(calls), len(others)] == [number, 2 * number]
     assert type(handle) is RemovableHandle

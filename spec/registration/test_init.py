@@ -192,12 +192,13 @@ def test_plain_attributes_before_init():
     class Net(nn.Module):
         def __init__(self):
             self.width = 2
+            self.sizes = [2, 3]
             self.hidden = torch.rand(self.width)
             super().__init__()
 
     net = Net()
 
-    assert net.width == 2
+    assert [net.width, net.sizes] == [2, [2, 3]]
     assert net.hidden.shape == (2,)
 
 
@@ -210,6 +211,7 @@ def test_init_again_forgets_everything():
     net = nn.Module()
     net.scale = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
+    net.register_buffer("cache", torch.rand(2), persistent=False)
     net.inner = nn.ReLU()
     net.width = 2
     net.eval()
@@ -299,15 +301,15 @@ def test_call_super_init():
     """
 
     class Mixin:
-        def __init__(self, width, *, depth):
-            self.scale = nn.Parameter(torch.rand(width, depth))
+        def __init__(self, width, height, *, depth, last):
+            self.scale = nn.Parameter(torch.rand(width, height, depth, last))
 
     class Net(nn.Module, Mixin):
         call_super_init = True
 
-    net = Net(2, depth=3)
+    net = Net(2, 3, depth=4, last=5)
 
-    assert [(name, p.shape) for name, p in net.named_parameters()] == [("scale", (2, 3))]
+    assert [(name, p.shape) for name, p in net.named_parameters()] == [("scale", (2, 3, 4, 5))]
 
 
 def test_call_super_init_without_a_next_class():

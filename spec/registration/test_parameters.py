@@ -19,12 +19,12 @@ def test_register_parameter_registers():
     that may be left out.
     """
     net = nn.Module()
-    scale = nn.Parameter(torch.rand(2))
-    returned = net.register_parameter("scale", scale)
+    scale, shift = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
+    returned = [net.register_parameter("scale", scale), net.register_parameter("shift", shift)]
 
-    assert returned is None
+    assert returned == [None, None]
     assert net.scale is scale
-    assert list(net._parameters) == ["scale"]
+    assert net._parameters == {"scale": scale, "shift": shift}
 
 
 def test_any_other_name_will_do():
@@ -132,14 +132,14 @@ def test_the_name_is_not_empty(value):
     assert list(net._parameters) == []
 
 
-@pytest.mark.parametrize("name", ["width", "mean", "inner", "forward"])
+@pytest.mark.parametrize("name", ["width", "empty", "mean", "inner", "forward"])
 def test_a_taken_name_is_refused(name):
     """``register_parameter`` raises ``KeyError`` if the name is already an attribute other than a parameter.
 
     An assignment would replace a plain attribute, a buffer or a submodule.
     """
     net = nn.Module()
-    net.width = 2
+    net.width, net.empty = 2, None
     net.register_buffer("mean", torch.rand(2))
     net.inner = nn.ReLU()
 
@@ -155,8 +155,13 @@ def test_a_taken_name_is_refused(name):
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(torch.rand(2, requires_grad=True), "torch.FloatTensor"), ([2.5], "list"), (0, "int")],
-    ids=["tensor", "list", "zero"],
+    [
+        (torch.rand(2), "torch.FloatTensor"),
+        (torch.rand(2, requires_grad=True), "torch.FloatTensor"),
+        ([2.5], "list"),
+        (0, "int"),
+    ],
+    ids=["tensor", "leaf", "list", "zero"],
 )
 def test_only_a_parameter_is_taken(value, kind):
     """``register_parameter`` raises ``TypeError`` for a value that is neither an ``nn.Parameter`` nor

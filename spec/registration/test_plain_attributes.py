@@ -129,11 +129,12 @@ def test_a_plain_tensor_is_not_moved():
     See also :ref:`registration.buffers.register_buffer_registers`
     """
     net = nn.Module()
-    net.hidden = torch.rand(2)
+    net.hidden, net.leaf = torch.rand(2), torch.rand(2, requires_grad=True)
     net.register_buffer("mean", torch.rand(2))
     net.to("meta", torch.float64)
 
     assert [net.hidden.device.type, net.hidden.dtype] == ["cpu", torch.float32]
+    assert [net.leaf.device.type, net.leaf.dtype] == ["cpu", torch.float32]
     assert [net.mean.device.type, net.mean.dtype] == ["meta", torch.float64]
     assert list(net.state_dict()) == ["mean"]
 
@@ -230,7 +231,7 @@ def test_a_value_of_another_type():
     type.
     """
     net = nn.Module()
-    for value in [2, torch.rand(2), None, [nn.ReLU()], "done"]:
+    for value in [None, torch.rand(2), 2, [nn.ReLU()], "done", None]:
         net.state = value
 
         assert net.state is value

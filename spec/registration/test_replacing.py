@@ -127,11 +127,12 @@ def test_replacing_leaves_the_other_names():
     ("value", "kind"),
     [
         (torch.rand(3), "torch.FloatTensor"),
+        (torch.rand(3, requires_grad=True), "torch.FloatTensor"),
         (1.5, "float"),
         (0, "int"),
         (nn.ReLU(), "torch.nn.modules.activation.ReLU"),
     ],
-    ids=["tensor", "float", "zero", "module"],
+    ids=["tensor", "leaf", "float", "zero", "module"],
 )
 def test_a_parameter_is_not_replaced(value, kind):
     """Assigning anything but an :class:`nn.Parameter <torch.nn.Parameter>` or ``None`` to a parameter raises

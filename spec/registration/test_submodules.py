@@ -109,9 +109,10 @@ def test_any_other_name_will_do():
         (nn.ReLU, "torch.nn.modules.activation.ReLU"),
         (torch.rand(2), "torch.FloatTensor"),
         (len, "len"),
+        ("relu", "str"),
         (0, "int"),
     ],
-    ids=["class", "tensor", "function", "zero"],
+    ids=["class", "tensor", "function", "text", "zero"],
 )
 def test_only_a_module_is_taken(value, kind):
     """``add_module`` raises ``TypeError`` for a value that is neither an ``nn.Module`` nor ``None``.
@@ -167,7 +168,7 @@ def test_the_name_is_not_empty(value):
     assert list(net._modules) == []
 
 
-@pytest.mark.parametrize("name", ["width", "scale", "mean", "forward", "depth"])
+@pytest.mark.parametrize("name", ["width", "empty", "scale", "mean", "forward", "depth"])
 def test_a_taken_name_is_refused(name):
     """``add_module`` raises ``KeyError`` if the name is already a plain attribute, a parameter or a buffer.
 
@@ -179,7 +180,7 @@ def test_a_taken_name_is_refused(name):
         depth = 3
 
     net = Net()
-    net.width = 2
+    net.width, net.empty = 2, None
     net.scale = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
 

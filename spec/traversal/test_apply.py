@@ -18,12 +18,12 @@ def test_children_come_before_their_parent():
     So what ``fn`` does for a parent comes last and may overwrite what it did for the layers. A loop over
     :meth:`~torch.nn.Module.modules` comes to the parent first.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh(), nn.ModuleList())
     calls = []
 
     net.apply(calls.append)
 
-    assert calls == [net[0][0], net[0][1], net[0], net[1], net]
+    assert calls == [net[0][0], net[0][1], net[0], net[1], net[2], net]
 
 
 def test_apply_returns_the_module():
@@ -36,6 +36,7 @@ def test_apply_returns_the_module():
     layers = list(net)
 
     assert net.apply(lambda module: nn.Sigmoid()) is net
+    assert layers[0].apply(lambda module: nn.Sigmoid()) is layers[0]
     assert list(net) == layers
 
 

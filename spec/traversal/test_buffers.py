@@ -78,6 +78,7 @@ def test_a_buffer_of_none_is_left_out():
 
     assert list(norm._buffers) == ["running_mean", "running_var", "num_batches_tracked", "extra"]
     assert [name for name, _ in norm.named_buffers()] == ["extra"]
+    assert [name for name, _ in norm.named_buffers(recurse=False)] == ["extra"]
     assert [name for name, _ in norm.named_buffers(remove_duplicate=False)] == ["extra"]
     assert [name for name, _ in nn.Sequential(norm).named_buffers()] == ["0.extra"]
 

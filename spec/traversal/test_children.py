@@ -17,11 +17,11 @@ def test_direct_children_only():
 
     For those below as well use :meth:`~torch.nn.Module.modules`.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh())
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh(), nn.ModuleList())
 
     walk = list(net.children())
 
-    assert [type(child) for child in walk] == [nn.Sequential, nn.Tanh]
+    assert [type(child) for child in walk] == [nn.Sequential, nn.Tanh, nn.ModuleList]
     assert walk[0] is net[0]
 
 
@@ -35,18 +35,19 @@ def test_named_children_adds_the_name():
     """
     net = nn.Module()
     net.z = nn.Linear(2, 3)
-    net.a = nn.Sequential(nn.ReLU())
+    net.a, net.empty = nn.Sequential(nn.ReLU()), nn.Sequential()
 
-    assert list(net.named_children()) == [("z", net.z), ("a", net.a)]
-    assert list(net.children()) == [net.z, net.a]
+    assert list(net.named_children()) == [("z", net.z), ("a", net.a), ("empty", net.empty)]
+    assert list(net.children()) == [net.z, net.a, net.empty]
 
 
 def test_children_are_generators():
     """``children()`` and ``named_children()`` return generators."""
     net = nn.Sequential(nn.ReLU())
     walk, named = net.children(), net.named_children()
+    walks = [walk, named, net[0].children(), net[0].named_children()]
 
-    assert [inspect.isgenerator(walk), inspect.isgenerator(named)] == [True, True]
+    assert [inspect.isgenerator(each) for each in walks] == [True] * 4
     assert [len(list(walk)), len(list(named))] == [1, 1]
     assert [list(walk), list(named)] == [[], []]
 
@@ -88,6 +89,7 @@ def test_none_is_no_child():
     net.add_module("head", nn.ReLU())
 
     assert list(net.named_children()) == [("head", net.head)]
+    assert list(net.children()) == [net.head]
 
 
 def test_a_module_may_be_its_own_child():

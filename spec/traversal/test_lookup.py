@@ -28,18 +28,20 @@ def test_the_empty_name_is_the_module_itself():
     net = nn.Sequential(nn.ReLU())
 
     assert net.get_submodule("") is net
+    assert net[0].get_submodule("") is net[0]
 
 
 def test_every_name_of_a_walk_is_found():
     """``get_submodule`` accepts every name that ``named_modules(remove_duplicate=False)`` yields."""
     act = nn.ReLU()
-    net = nn.Sequential(act, nn.Sequential(nn.Linear(2, 3), act), nn.ModuleDict({"conv-1": nn.Tanh()}))
+    table = nn.ModuleDict({"conv-1": nn.Tanh(), "empty": nn.ModuleList()})
+    net = nn.Sequential(act, nn.Sequential(nn.Linear(2, 3), act), table)
 
     walk = list(net.named_modules(remove_duplicate=False))
 
     assert [net.get_submodule(name) for name, _ in walk] == [module for _, module in walk]
     assert net.get_submodule("1.1") is act
-    assert net.get_submodule("2.conv-1") is net[2]["conv-1"]
+    assert net.get_submodule("2.conv-1") is table["conv-1"]
 
 
 def test_get_submodule_looks_along_the_path_only():
@@ -204,6 +206,7 @@ def test_get_buffer_finds_persistent_or_not():
     assert net.get_buffer("table") is net.table
     assert net.get_buffer("0.cache") is net[0].cache
     assert net.get_buffer("0.running_var") is net[0].running_var
+    assert net.get_buffer("0.num_batches_tracked") is net[0].num_batches_tracked
 
 
 def test_get_buffer_refuses_what_is_no_buffer():

@@ -20,13 +20,9 @@ def test_the_module_itself_comes_first():
 
     A loop that needs only the layers tests their type, or uses :meth:`~torch.nn.Module.children`.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1))
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1), nn.ModuleList())
 
-    walk = list(net.modules())
-
-    assert [type(module) for module in walk] == [nn.Sequential, nn.Sequential, nn.Linear, nn.ReLU, nn.Linear]
-    assert walk[0] is net
-    assert walk[1] is net[0]
+    assert list(net.modules()) == [net, net[0], net[0][0], net[0][1], net[1], net[2]]
 
 
 @pytest.mark.claim("N1-03")
@@ -36,10 +32,11 @@ def test_both_forms_are_generators():
     """
     layer = nn.Linear(2, 3)
     walk, named = layer.modules(), layer.named_modules()
+    every = layer.named_modules(remove_duplicate=False)
 
-    assert [inspect.isgenerator(walk), inspect.isgenerator(named)] == [True, True]
-    assert [list(walk), list(named)] == [[layer], [("", layer)]]
-    assert [list(walk), list(named)] == [[], []]
+    assert [inspect.isgenerator(it) for it in (walk, named, every)] == [True, True, True]
+    assert [list(walk), list(named), list(every)] == [[layer], [("", layer)], [("", layer)]]
+    assert [list(walk), list(named), list(every)] == [[], [], []]
 
 
 @pytest.mark.claim("N3-11")
@@ -51,7 +48,7 @@ def test_names_join_the_path_with_dots():
     """
     net = nn.Module()
     net.convBN1 = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
-    net.linear = nn.Linear(8, 2)
+    net.linear, net.empty = nn.Linear(8, 2), nn.ModuleDict()
 
     assert list(net.named_modules()) == [
         ("", net),
@@ -59,6 +56,7 @@ def test_names_join_the_path_with_dots():
         ("convBN1.0", net.convBN1[0]),
         ("convBN1.1", net.convBN1[1]),
         ("linear", net.linear),
+        ("empty", net.empty),
     ]
     assert net.get_submodule("convBN1.1") is net.convBN1[1]
     assert [key for key in net.state_dict() if key.startswith("convBN1.0.")] == [
@@ -210,7 +208,8 @@ def test_a_child_of_none_is_left_out():
     net.add_module("head", None)
     net.add_module("tail", nn.Tanh())
 
-    assert [name for name, _ in net.named_modules()] == ["", "stem", "tail"]
+    for once in (True, False):
+        assert [name for name, _ in net.named_modules(remove_duplicate=once)] == ["", "stem", "tail"]
 
 
 def test_a_cycle_is_walked_once_round():

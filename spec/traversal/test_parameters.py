@@ -166,6 +166,8 @@ def test_frozen_parameters_are_walked_too():
     layer.weight.requires_grad_(False)
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
+    assert [p.requires_grad for p in layer.parameters(recurse=False)] == [False, True]
+    assert [p.requires_grad for p in nn.Sequential(layer).parameters()] == [False, True]
 
 
 @pytest.mark.question("Q13")
@@ -204,9 +206,10 @@ def test_prefix_is_put_before_every_name():
     layer = nn.Linear(2, 3)
     names = [name for name, _ in layer.named_parameters(prefix="head")]
     own = [name for name, _ in layer.named_parameters(prefix="head", recurse=False)]
+    every = [name for name, _ in layer.named_parameters(prefix="head", remove_duplicate=False)]
     nested = [name for name, _ in nn.Sequential(layer).named_parameters(prefix="head")]
 
-    assert names == own == ["head.weight", "head.bias"]
+    assert names == own == every == ["head.weight", "head.bias"]
     assert nested == ["head.0.weight", "head.0.bias"]
 
 
@@ -218,6 +221,7 @@ def test_without_recurse_own_parameters_only():
 
     assert [name for name, _ in net.named_parameters(recurse=False)] == ["scale"]
     assert [p.shape for p in net.parameters(recurse=False)] == [(2,)]
+    assert list(nn.Sequential(net).named_parameters(recurse=False)) == []
 
 
 def test_an_entry_of_none_is_left_out():
@@ -226,6 +230,7 @@ def test_an_entry_of_none_is_left_out():
 
     assert list(layer._parameters) == ["weight", "bias"]
     assert [name for name, _ in layer.named_parameters()] == ["weight"]
+    assert [name for name, _ in layer.named_parameters(recurse=False)] == ["weight"]
     assert [name for name, _ in layer.named_parameters(remove_duplicate=False)] == ["weight"]
     assert [name for name, _ in nn.Sequential(layer).named_parameters()] == ["0.weight"]
     assert list(layer.parameters()) == [layer.weight]

@@ -18,7 +18,7 @@ def test_children_are_printed_indented():
     """
     net = nn.Module()
     net.tail = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    net.head = nn.Dropout(0.25)
+    net.head, net.rest = nn.Dropout(0.25), nn.Sequential()
 
     assert str(net) == (
         "Module(\n"
@@ -27,6 +27,7 @@ def test_children_are_printed_indented():
         "    (1): ReLU()\n"
         "  )\n"
         "  (head): Dropout(p=0.25, inplace=False)\n"
+        "  (rest): Sequential()\n"
         ")"
     )
     assert repr(net) == str(net)
@@ -39,7 +40,7 @@ def test_nothing_to_say_gives_empty_parentheses():
     net.register_buffer("mean", torch.rand(3))
 
     assert net.extra_repr() == ""
-    assert repr(net) == "Module()"
+    assert [repr(net), repr(nn.Tanh())] == ["Module()", "Tanh()"]
 
 
 def test_extra_repr_of_one_line_stays_inside():
@@ -49,10 +50,15 @@ def test_extra_repr_of_one_line_stays_inside():
     """
 
     class Scale(nn.Module):
-        def extra_repr(self):
-            return "factor=0.5"
+        def __init__(self, text):
+            super().__init__()
+            self.text = text
 
-    assert repr(Scale()) == "Scale(factor=0.5)"
+        def extra_repr(self):
+            return self.text
+
+    assert repr(Scale("factor=0.5")) == "Scale(factor=0.5)"
+    assert repr(Scale("factor=0.5, " * 20)) == f"Scale({'factor=0.5, ' * 20})"
 
 
 def test_extra_repr_of_more_lines_is_indented():

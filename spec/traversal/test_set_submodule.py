@@ -23,7 +23,7 @@ def test_a_submodule_is_replaced_in_place():
     """
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    first, last, act, other = net.body[0], net.body[2], nn.GELU(), nn.Tanh()
+    first, last, act, other = net.body[0], net.body[2], nn.GELU(), nn.Sequential()
     net.body[1].register_forward_hook(lambda module, args, output: output * 2)
 
     result = net.set_submodule("body.1", act)
