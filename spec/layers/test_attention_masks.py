@@ -43,8 +43,12 @@ def test_true_in_the_function_allows():
     layer.in_proj_weight.data = torch.eye(4).repeat(3, 1)
     layer.out_proj.weight.data = torch.eye(4)
 
-    assert torch.allclose(layer(x, x, x, attn_mask=~mask)[0], x, atol=1e-6)
-    assert torch.allclose(F.scaled_dot_product_attention(x, x, x, attn_mask=mask), x, atol=1e-6)
+    for need_weights in (True, False):
+        result, _ = layer(x, x, x, attn_mask=~mask, need_weights=need_weights)
+        assert torch.allclose(result, x, atol=1e-6)
+    for given in (x, x[None]):
+        result = F.scaled_dot_product_attention(given, given, given, attn_mask=mask)
+        assert torch.allclose(result, given, atol=1e-6)
     assert not torch.allclose(layer(x, x, x, attn_mask=mask)[0], x, atol=1e-3)
 
     changed = torch.cat([x[:, :1], torch.zeros(3, 4, 4)], dim=1)  # all but the first step, which is not seen
@@ -53,6 +57,8 @@ def test_true_in_the_function_allows():
     first, other = (encoder(given, src_mask=~mask)[:, 0] for given in (x, changed))
     assert torch.allclose(first, other, atol=1e-6)
     first, other = (decoder(given, x, tgt_mask=~mask)[:, 0] for given in (x, changed))
+    assert torch.allclose(first, other, atol=1e-6)
+    first, other = (decoder(x, given, memory_mask=~mask)[:, 0] for given in (x, changed))
     assert torch.allclose(first, other, atol=1e-6)
 
 
@@ -94,10 +100,11 @@ def test_a_float_mask_is_added_before_the_softmax(name, shape, training):
     for_each_head = mask if name == "attn_mask" else mask[:, None, None]
 
     _, plain = layer(x, x, x, average_attn_weights=False)
-    _, weights = layer(x, x, x, average_attn_weights=False, **{name: mask})
+    output, weights = layer(x, x, x, average_attn_weights=False, **{name: mask})
 
     assert torch.allclose(weights, (plain.log() + for_each_head).softmax(-1), atol=1e-5)
     assert not torch.allclose(weights, plain + for_each_head, atol=1e-3)
+    assert torch.allclose(layer(x, x, x, need_weights=False, **{name: mask})[0], output, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +124,7 @@ def test_a_mask_is_boolean_or_float(name, mask):
             layer(x, x, x, **{name: integers})
 
 
-def test_masks_of_two_dtypes_warn():
+def test_masks_of_two_dtypes_warn(recwarn):
     """``MultiheadAttention`` warns if ``attn_mask`` and ``key_padding_mask`` have different dtypes.
 
     A query sees what neither mask forbids, as with two boolean masks.
@@ -134,6 +141,7 @@ def test_masks_of_two_dtypes_warn():
 
     assert torch.equal(weights == 0, causal | padding[:, None])
     assert torch.equal(weights, layer(x, x, x, attn_mask=causal, key_padding_mask=padding)[1])
+    assert list(recwarn) == []
 
     numbers = torch.zeros(3, 5).masked_fill(padding, -torch.inf)
     with pytest.warns(
@@ -190,8 +198,9 @@ def test_the_shapes_of_an_attention_mask(shape, error, message):
     assert layer(query[0], key[0], key[0], attn_mask=torch.zeros(2, 4, 5))[0].shape == (4, 4)
     causal = {"attn_mask": torch.zeros(3, 4, 5), "is_causal": True, "need_weights": False}
     assert layer(query, key, key, **causal)[0].shape == (3, 4, 4)
-    with pytest.raises(error, match=message):
-        layer(query, key, key, attn_mask=torch.zeros(shape))
+    for need_weights in (True, False):
+        with pytest.raises(error, match=message):
+            layer(query, key, key, attn_mask=torch.zeros(shape), need_weights=need_weights)
     with torch.no_grad():
         fast = layer.eval()(query, query, query, attn_mask=torch.zeros(1, 16) == 1)
     assert fast[0].shape == (3, 4, 4)
@@ -208,8 +217,10 @@ def test_the_padding_of_one_sequence():
     assert torch.allclose(weights, layer(x, x, x, key_padding_mask=mask)[1][1], atol=1e-6)
     with pytest.raises(AssertionError, match="`key_padding_mask` to be `None` or 1-D but found 2-D"):
         layer(x[1], x[1], x[1], key_padding_mask=mask[:1])
-    with pytest.raises(AssertionError, match="`key_padding_mask` to be `None` or 2-D but found 1-D"):
-        layer(x, x, x, key_padding_mask=mask[1])
+    for wrong in (mask[1], mask[None]):
+        message = f"`key_padding_mask` to be `None` or 2-D but found {wrong.ndim}-D"
+        with pytest.raises(AssertionError, match=message):
+            layer(x, x, x, key_padding_mask=wrong)
 
 
 def test_a_query_without_keys_is_nan():
@@ -347,6 +358,9 @@ def test_merging_two_masks():
 
     assert torch.equal(merged, (attention + padding[:, None, None]).expand(3, 2, 5, 5))
     assert kind == 2
+    of_heads = torch.randn(6, 5, 5)
+    merged, _ = layer.merge_masks(of_heads, padding, x)
+    assert torch.equal(merged, of_heads.view(3, 2, 5, 5) + padding[:, None, None])
 
 
 @pytest.mark.since("2.1")
@@ -359,3 +373,6 @@ def test_merging_two_boolean_masks():
 
     assert torch.equal(merged, (attention | padding[:, None, None]).expand(3, 2, 5, 5))
     assert kind == 2
+    of_heads = torch.rand(6, 5, 5) > 0.5
+    merged, _ = layer.merge_masks(of_heads, padding, x)
+    assert torch.equal(merged, of_heads.view(3, 2, 5, 5) | padding[:, None, None])

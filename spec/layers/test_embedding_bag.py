@@ -50,6 +50,8 @@ def test_offsets_say_where_bags_begin():
 
     assert layer(x, torch.tensor([0, 2])).tolist() == [[3.0, 30.0], [20.0, 200.0]]
     assert layer(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [14.0, 140.0], [8.0, 80.0]]
+    largest = nn.EmbeddingBag.from_pretrained(TABLE, mode="max")
+    assert largest(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [8.0, 80.0], [8.0, 80.0]]
     with pytest.raises(RuntimeError, match=r"offsets\[0\] has to be 0"):
         layer(x, torch.tensor([1, 2]))
 
@@ -177,8 +179,9 @@ def test_only_a_sum_is_weighted(mode):
     """
     layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode)
 
-    with pytest.raises(NotImplementedError, match="per_sample_weights is only supported for mode='sum'"):
-        layer(torch.tensor([[0, 1]]), per_sample_weights=torch.tensor([[0.25, 0.75]]))
+    for x, offsets in ((torch.tensor([[0, 1]]), None), (torch.tensor([0, 1]), torch.tensor([0]))):
+        with pytest.raises(NotImplementedError, match="per_sample_weights is only supported for mode='sum'"):
+            layer(x, offsets, per_sample_weights=torch.tensor([0.25, 0.75]).view(x.shape))
 
 
 def test_per_sample_weights_have_the_shape_of_the_input():
@@ -219,11 +222,12 @@ def test_padding_is_left_out(mode, rows):
 
     What is in row 3 never shows: a bag of padding alone gives zeros, whatever was written there.
     """
-    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode, padding_idx=3)
+    for index in (3, -1):
+        layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode, padding_idx=index)
 
-    assert layer.weight[3].tolist() == [8.0, 80.0]
-    assert layer(torch.tensor([[0, 3, 2], [3, 3, 3]])).tolist() == rows
-    assert layer(torch.tensor([0, 3, 2, 3]), torch.tensor([0, 3])).tolist() == rows
+        assert layer.weight[3].tolist() == [8.0, 80.0]
+        assert layer(torch.tensor([[0, 3, 2], [3, 3, 3]])).tolist() == rows
+        assert layer(torch.tensor([0, 3, 2, 3]), torch.tensor([0, 3])).tolist() == rows
 
 
 @pytest.mark.since("2.14")

@@ -27,19 +27,19 @@ def test_a_list_of_indices_is_refused():
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64], ids=str)
-@pytest.mark.parametrize("shape", [(), (3,), (3, 1), (2, 0, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(), (3,), (3, 2), (2, 0, 3), (2, 3, 1, 2)], ids=str)
 def test_indices_of_any_shape(dtype, shape):
     """``nn.Embedding`` takes int32 or int64 indices of any shape; the rows are the last dimension."""
-    layer = nn.Embedding(5, 4)
+    layer, indices = nn.Embedding(5, 4), torch.randint(5, shape, dtype=dtype)
 
-    result = layer(torch.full(shape, 2, dtype=dtype))
+    result = layer(indices)
 
     assert result.shape == (*shape, 4)
-    assert torch.equal(result, layer.weight[2].expand(*shape, 4))
+    assert torch.equal(result, layer.weight[indices.long()])
 
 
 @pytest.mark.parametrize(
-    "dtype", [torch.int16, torch.uint8, torch.bool, torch.float32, torch.float64], ids=str
+    "dtype", [torch.int8, torch.int16, torch.uint8, torch.bool, torch.float32, torch.float64], ids=str
 )
 def test_indices_are_int32_or_int64(dtype):
     """``nn.Embedding`` raises ``RuntimeError`` for indices that are neither int32 nor int64.
@@ -141,6 +141,7 @@ def test_padding_idx_counts_from_the_end(make, given, kept):
 @pytest.mark.parametrize("given", [4, -5], ids=["beyond", "before"])
 def test_padding_idx_must_be_a_row(make, given):
     """``Embedding`` and ``EmbeddingBag`` raise ``AssertionError`` for a ``padding_idx`` out of range."""
+    assert [make(4, 2, padding_idx=index).padding_idx for index in (3, -4)] == [3, 0]
     with pytest.raises(AssertionError, match=r"(?i)padding_idx must be within num_embeddings"):
         make(4, 2, padding_idx=given)
 
@@ -374,6 +375,8 @@ def test_how_embeddings_print():
     assert repr(nn.Embedding(5, 3, 0, 1.5, 3.0, True, True)) == (
         "Embedding(5, 3, padding_idx=0, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, sparse=True)"
     )
+    assert repr(nn.Embedding(5, 3, max_norm=1.5)) == "Embedding(5, 3, max_norm=1.5)"
+    assert repr(nn.Embedding(5, 3, sparse=True)) == "Embedding(5, 3, sparse=True)"
     assert repr(nn.EmbeddingBag(5, 3, sparse=True, include_last_offset=True)) == (
         "EmbeddingBag(5, 3, mode='mean')"
     )

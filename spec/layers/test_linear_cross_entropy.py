@@ -114,7 +114,11 @@ def test_linear_cross_entropy_bias_is_flat():
 
 
 @pytest.mark.since("2.13")
-@pytest.mark.parametrize("weight", [torch.ones(2), torch.ones(1, 3)], ids=["2", "1x3"])
+@pytest.mark.parametrize(
+    "weight",
+    [torch.ones(2), torch.ones(4), torch.ones(1, 3), torch.ones(())],
+    ids=["2", "4", "1x3", "scalar"],
+)
 def test_linear_cross_entropy_weight_is_one_per_class(weight):
     """``LinearCrossEntropyLoss`` raises ``RuntimeError`` if ``weight`` has not the shape ``(num_classes,)``.
 
@@ -272,9 +276,12 @@ def test_chunks_are_walked_back_once(reduction, bias):
             *(5, 3),
             bias=bias,
             reduction=reduction,
-            options=nn.LinearCrossEntropyOptions(allow_retain_graph=n),
+            options=options,
         )
-        for n in (False, True)
+        for options in (
+            nn.LinearCrossEntropyOptions(),
+            nn.LinearCrossEntropyOptions(allow_retain_graph=True),
+        )
     )
 
     result = once(inputs, classes)

@@ -192,6 +192,10 @@ def test_poisson_nll_leaves_stirling_out():
     assert torch.allclose(short, log_rate.exp() - target * log_rate)
     assert torch.allclose(full[:2], short[:2] + stirling)
     assert torch.equal(full[2:], short[2:])
+    rates = [
+        nn.PoissonNLLLoss(False, kind, reduction="none")(log_rate.exp(), target) for kind in (True, False)
+    ]
+    assert torch.allclose(rates[0] - rates[1], full - short, atol=1e-5)
 
 
 def test_poisson_nll_adds_eps_to_rates():

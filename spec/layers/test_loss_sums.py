@@ -175,8 +175,10 @@ def test_multi_label_margin_refuses_unknown_classes():
     loss, x = nn.MultiLabelMarginLoss(), torch.tensor([0.5, 2.0, -1.0], device="cpu")
 
     assert loss(x, torch.tensor([2, -1, -1], device="cpu")).shape == ()
-    with pytest.raises(RuntimeError, match=r"target.* is out of range"):
-        loss(x, torch.tensor([3, -1, -1], device="cpu"))
+    wrong = torch.tensor([3, -1, -1], device="cpu")
+    for given in ((x, wrong), (x[None], wrong[None])):
+        with pytest.raises(RuntimeError, match=r"target.* is out of range"):
+            loss(*given)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0])

@@ -220,6 +220,10 @@ def test_smoothed_labels_are_partly_uniform():
 
     assert torch.allclose(result, nn.CrossEntropyLoss()(scores, smoothed))
     assert torch.allclose(result, -(smoothed * scores.log_softmax(1)).sum(1).mean())
+    pixels, labels = torch.randn(2, 3, 5), torch.tensor([[0, 2, 1, 2, 0], [1, 1, 0, 2, 2]])
+    probabilities = 0.75 * F.one_hot(labels, 3).movedim(2, 1) + 0.25 / 3
+    wanted = nn.CrossEntropyLoss()(pixels, probabilities)
+    assert torch.allclose(nn.CrossEntropyLoss(label_smoothing=0.25)(pixels, labels), wanted)
     assert torch.equal(
         nn.CrossEntropyLoss(label_smoothing=0.0)(scores, classes), nn.CrossEntropyLoss()(scores, classes)
     )

@@ -127,6 +127,7 @@ def test_a_total_length_may_be_given():
     padded, lengths = pad_packed_sequence(packed, total_length=3)
     assert padded.tolist() == [[1, 3], [2, 0], [0, 0]]
     assert lengths.tolist() == [2, 1]
+    assert pad_packed_sequence(packed, total_length=2)[0].tolist() == [[1, 3], [2, 0]]
     assert pad_packed_sequence(packed, True, 7, 3)[0].tolist() == [[1, 2, 7], [3, 7, 7]]
     with pytest.raises(ValueError, match="total_length=1 and max sequence length being 2"):
         pad_packed_sequence(packed, total_length=1)

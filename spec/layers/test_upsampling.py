@@ -283,6 +283,8 @@ def test_area_is_adaptive_pooling():
     Then it repeats elements, and averages two where a window covers both, rather than interpolating.
     """
     assert F.interpolate(NUMBERS, 3, mode="area").tolist() == [[[1.5, 3.0, 4.5]]]
+    assert F.interpolate(NUMBERS[None], (1, 3), mode="area").tolist() == [[[[1.5, 3.0, 4.5]]]]
+    assert F.interpolate(NUMBERS[None, None], (1, 1, 3), mode="area").tolist() == [[[[[1.5, 3.0, 4.5]]]]]
     assert F.interpolate(NUMBERS, scale_factor=0.7, mode="area").tolist() == [[[1.5, 3.0, 4.5]]]
     assert F.interpolate(NUMBERS, 7, mode="area").tolist() == [[[1.0, 1.5, 2.5, 3.0, 3.5, 4.5, 5.0]]]
     assert nn.AdaptiveAvgPool1d(7)(NUMBERS).tolist() == [[[1.0, 1.5, 2.5, 3.0, 3.5, 4.5, 5.0]]]
@@ -312,6 +314,10 @@ def test_the_size_that_it_has():
         same = F.interpolate(image, (2, 3), mode=mode)
         assert same.tolist() == image.tolist()
         assert same.data_ptr() != image.data_ptr()
+    for given, mode in ((image[0], "linear"), (image[None], "trilinear")):
+        same = F.interpolate(given, given.shape[2:], mode=mode)
+        assert same.tolist() == given.tolist()
+        assert same.data_ptr() != given.data_ptr()
     assert F.interpolate(image, (2, 3), mode="bilinear", align_corners=True).tolist() == image.tolist()
 
 
