@@ -83,14 +83,16 @@ def test_the_bias_of_the_keys_is_not_trained():
     assert layer.in_proj_bias.tolist() == [0.0] * 12
     nn.init.normal_(layer.in_proj_bias)
 
-    before = layer(x, x, x)[0]
-    before.pow(2).sum().backward()
-    with torch.no_grad():
-        layer.in_proj_bias[4:8] += 3.0
+    for need_weights in (True, False):
+        layer.zero_grad()
+        before = layer(x, x, x, need_weights=need_weights)[0]
+        before.pow(2).sum().backward()
+        with torch.no_grad():
+            layer.in_proj_bias[4:8] += 3.0
 
-    query, key, value = layer.in_proj_bias.grad.chunk(3)
-    assert [bool(part.abs().max() > 1e-4) for part in (query, key, value)] == [True, False, True]
-    assert torch.allclose(layer(x, x, x)[0], before, atol=1e-5)
+        query, key, value = layer.in_proj_bias.grad.chunk(3)
+        assert [bool(part.abs().max() > 1e-4) for part in (query, key, value)] == [True, False, True]
+        assert torch.allclose(layer(x, x, x, need_weights=need_weights)[0], before, atol=1e-5)
 
 
 def test_heads_must_divide_the_embedding():

@@ -118,10 +118,12 @@ def test_a_mask_is_boolean_or_float(name, mask):
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     numbers = torch.zeros(mask.shape).masked_fill(mask, -torch.inf)
 
-    assert torch.equal(layer(x, x, x, **{name: mask})[0], layer(x, x, x, **{name: numbers})[0])
-    for integers in (mask.int(), mask.long(), mask.byte()):
-        with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
-            layer(x, x, x, **{name: integers})
+    for options in ({}, {"need_weights": False}):
+        result, _ = layer(x, x, x, **options, **{name: mask})
+        assert torch.equal(result, layer(x, x, x, **options, **{name: numbers})[0])
+        for integers in (mask.int(), mask.long(), mask.byte()):
+            with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
+                layer(x, x, x, **options, **{name: integers})
 
 
 def test_masks_of_two_dtypes_warn(recwarn):
@@ -161,10 +163,13 @@ def test_a_mask_for_each_head():
     masks = torch.zeros(6, 5, 5, dtype=torch.bool)
     masks[3, 0, 4] = True
 
-    _, each = layer(x, x, x, attn_mask=masks, average_attn_weights=False)
+    output, each = layer(x, x, x, attn_mask=masks, average_attn_weights=False)
+    _, alone = layer(x[1], x[1], x[1], attn_mask=masks[2:4], average_attn_weights=False)
     _, every = layer(x, x, x, attn_mask=masks[3], average_attn_weights=False)
 
     assert (each == 0).nonzero().tolist() == [[1, 1, 0, 4]]
+    assert (alone == 0).nonzero().tolist() == [[1, 0, 4]]
+    assert torch.allclose(layer(x, x, x, attn_mask=masks, need_weights=False)[0], output, atol=1e-6)
     assert (every == 0).nonzero().tolist() == [[n, head, 0, 4] for n in range(3) for head in range(2)]
 
 
@@ -242,8 +247,10 @@ def test_a_query_without_keys_is_nan():
     assert weights.isnan().all(-1).all(-1).tolist() == [False, True, False]
     spoilt = [name for name, p in layer.named_parameters() if p.grad.isnan().any()]
     assert spoilt == ["in_proj_weight", "in_proj_bias", "out_proj.weight"]
-    nothing = torch.ones(5, 5) == 1
-    assert [result.isnan().all().item() for result in layer(x, x, x, attn_mask=nothing)] == [True, True]
+    for grad_mode in (True, False):
+        with torch.set_grad_enabled(grad_mode):
+            results = layer.train(grad_mode)(x, x, x, attn_mask=torch.ones(5, 5) == 1)
+        assert [result.isnan().all().item() for result in results] == [True, True]
 
 
 @pytest.mark.since("2.5")
@@ -292,14 +299,15 @@ def test_without_weights_such_a_query_was_nan(name, mask):
 
 
 @pytest.mark.since("2.5")
+@pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("layer", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])
-def test_a_transformer_layer_without_keys_is_finite(layer):
+def test_a_transformer_layer_without_keys_is_finite(layer, norm_first):
     """In training, layers of ``nn.Transformer`` give no NaN for a sequence that is all padding.
 
     They ask attention for no weights. In evaluation without gradients the fast path of the encoder layer
     makes it NaN. See :class:`~torch.nn.TransformerEncoderLayer`.
     """
-    made, x = layer(4, 2, 8, batch_first=True), torch.rand(3, 5, 4)
+    made, x = layer(4, 2, 8, batch_first=True, norm_first=norm_first), torch.rand(3, 5, 4)
     padding = torch.zeros(3, 5, dtype=torch.bool)
     padding[1] = True
     if layer is nn.TransformerDecoderLayer:
@@ -321,8 +329,10 @@ def test_causal_and_left_padding_leave_queries_without_keys():
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 5, 4)
     causal, left = torch.ones(5, 5).triu(1) == 1, torch.tensor([[True, True, False, False, False]] * 2)
 
-    output, _ = layer(x, x, x, attn_mask=causal, key_padding_mask=left)
-    assert output.isnan().any(-1).tolist() == [[True, True, False, False, False]] * 2
+    for grad_mode in (True, False):
+        with torch.set_grad_enabled(grad_mode):
+            output, _ = layer.train(grad_mode)(x, x, x, attn_mask=causal, key_padding_mask=left)
+        assert output.isnan().any(-1).tolist() == [[True, True, False, False, False]] * 2
 
     output, _ = layer(x, x, x, attn_mask=causal, key_padding_mask=left.flip(1))
     assert output.isfinite().all()

@@ -273,13 +273,14 @@ def test_a_wrong_hint_to_a_transformer(net, name):
     assert torch.allclose(net(x, x, **given, **{f"{name}_key_padding_mask": padding}), masked, atol=1e-5)
 
 
-def test_when_attention_uses_the_hint():
+@pytest.mark.parametrize("training", [True, False])
+def test_when_attention_uses_the_hint(training):
     """``MultiheadAttention`` uses ``is_causal`` only with ``need_weights=False``, without
     ``key_padding_mask``.
 
     Otherwise it applies ``attn_mask``, whatever the hint says.
     """
-    layer, x, other = nn.MultiheadAttention(4, 2), torch.rand(5, 3, 4), torch.eye(5) == 1
+    layer, x, other = nn.MultiheadAttention(4, 2).train(training), torch.rand(5, 3, 4), torch.eye(5) == 1
     causal, masked = layer(x, x, x, attn_mask=CAUSAL)[0], layer(x, x, x, attn_mask=other)[0]
     padding = torch.zeros(3, 5, dtype=torch.bool)
     given = {"attn_mask": other, "is_causal": True}

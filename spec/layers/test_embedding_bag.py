@@ -242,6 +242,9 @@ def test_gradients_may_be_scaled_by_frequency():
 
     assert plain.weight.grad.flatten().tolist() == [0.0, 4.0, 1.0, 1.0]
     assert scaled.weight.grad.flatten().tolist() == [0.0, 1.0, 1.0, 1.0]
+    scaled.zero_grad()
+    scaled(x.flatten(), torch.tensor([0, 1, 4])).sum().backward()
+    assert scaled.weight.grad.flatten().tolist() == [0.0, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.before("2.14")

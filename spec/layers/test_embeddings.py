@@ -61,8 +61,10 @@ def test_an_index_outside_the_table(index):
     """
     layer = nn.Embedding(5, 3, padding_idx=-1, device="cpu")
 
-    with pytest.raises(IndexError, match=r"^index out of range in self$"):
-        layer(torch.tensor([2, index], device="cpu"))
+    for dtype in (torch.int64, torch.int32):
+        for indices in (torch.tensor([2, index], device="cpu"), torch.tensor([[index], [2]], device="cpu")):
+            with pytest.raises(IndexError, match=r"^index out of range in self$"):
+                layer(indices.to(dtype))
 
     assert layer.padding_idx == 4
     assert torch.equal(layer(torch.tensor([4, 0], device="cpu")), layer.weight[[4, 0]])

@@ -132,14 +132,16 @@ def test_linear_cross_entropy_weight_is_one_per_class(weight):
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_of_weighted_probabilities():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_of_weighted_probabilities(chunked):
     """By default ``LinearCrossEntropyLoss(weight=w)`` of ``(N, C)`` probabilities divides by ``N``, not by
     weights.
 
     Of class indices it divides by the weights of the targets, as ``CrossEntropyLoss`` does.
     """
     inputs, classes, weight = torch.randn(2, 5), torch.tensor([1, 2]), torch.tensor([1.0, 2.0, 5.0])
-    loss = nn.LinearCrossEntropyLoss(5, 3, weight=weight)
+    options = nn.LinearCrossEntropyOptions() if chunked else None
+    loss = nn.LinearCrossEntropyLoss(5, 3, weight=weight, options=options)
     total = F.cross_entropy(loss.linear(inputs), classes, weight, reduction="sum")
 
     assert torch.allclose(loss(inputs, F.one_hot(classes, 3).float()), total / 2)
@@ -181,11 +183,14 @@ def test_linear_probabilities_know_no_ignored_class(ignore_index):
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_indices_may_be_bytes():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_indices_may_be_bytes(chunked):
     """``LinearCrossEntropyLoss`` takes ``torch.long`` or ``uint8`` indices; ``int32`` raises
     ``RuntimeError``.
     """
-    loss, inputs, classes = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5), torch.tensor([1, 2])
+    options = nn.LinearCrossEntropyOptions() if chunked else None
+    loss, inputs = nn.LinearCrossEntropyLoss(5, 3, options=options), torch.randn(2, 5)
+    classes = torch.tensor([1, 2])
 
     assert torch.equal(loss(inputs, classes.to(torch.uint8)), loss(inputs, classes))
     with pytest.raises(RuntimeError, match=r"expected .* Long .*but .* Int"):
@@ -193,26 +198,25 @@ def test_linear_cross_entropy_indices_may_be_bytes():
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_probabilities_are_floats():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_probabilities_are_floats(chunked):
     """``LinearCrossEntropyLoss`` raises ``RuntimeError`` for an integer target of shape ``(N, C)``."""
-    loss, inputs, one_hot = (
-        nn.LinearCrossEntropyLoss(5, 3),
-        torch.randn(2, 5),
-        F.one_hot(torch.tensor([1, 2]), 3),
-    )
+    options = nn.LinearCrossEntropyOptions() if chunked else None
+    loss, inputs = nn.LinearCrossEntropyLoss(5, 3, options=options), torch.randn(2, 5)
+    one_hot = F.one_hot(torch.tensor([1, 2]), 3)
 
-    with pytest.raises(
-        RuntimeError, match="Expected floating point type for target with class probabilities"
-    ):
+    with pytest.raises(RuntimeError, match=r"Expected floating point type|same number of dimensions"):
         loss(inputs, one_hot)
 
     assert torch.allclose(loss(inputs, one_hot.float()), loss(inputs, torch.tensor([1, 2])))
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_takes_any_probabilities():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_takes_any_probabilities(chunked):
     """``LinearCrossEntropyLoss`` neither raises nor warns if class probabilities are below 0 or above 1."""
-    loss, inputs = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5)
+    options = nn.LinearCrossEntropyOptions() if chunked else None
+    loss, inputs = nn.LinearCrossEntropyLoss(5, 3, options=options), torch.randn(2, 5)
     nonsense = torch.tensor([[4.0, -2.0, 1.0], [-1.0, 0.5, 3.5]])
 
     with warnings.catch_warnings():

@@ -140,11 +140,12 @@ def test_kl_targets_are_probabilities():
     logs.
     """
     log_q, p = torch.tensor([[0.25, 0.75]]).log(), torch.tensor([[0.5, 0.5]])
-    divergence = (p * (p.log() - log_q)).sum()
+    each = p * (p.log() - log_q)
 
     assert nn.KLDivLoss().log_target is False
-    assert torch.allclose(nn.KLDivLoss(reduction="sum")(log_q, p), divergence)
-    assert torch.allclose(nn.KLDivLoss(reduction="sum", log_target=True)(log_q, p.log()), divergence)
+    for reduction, wanted in (("none", each), ("sum", each.sum()), ("batchmean", each.sum())):
+        assert torch.allclose(nn.KLDivLoss(reduction=reduction)(log_q, p), wanted)
+        assert torch.allclose(nn.KLDivLoss(reduction=reduction, log_target=True)(log_q, p.log()), wanted)
 
 
 def test_batchmean_takes_the_first_dimension_for_the_batch():

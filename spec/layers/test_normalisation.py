@@ -45,7 +45,8 @@ def test_a_normalisation_without_bias(layer, sizes, shape):
 
     assert net.bias is None
     assert [name for name, _ in net.named_parameters()] == ["weight"]
-    assert torch.allclose(net(x), usual(x), atol=1e-6)
+    for training in (True, False):
+        assert torch.allclose(net.train(training)(x), usual.train(training)(x), atol=1e-6)
 
 
 @pytest.mark.since("2.1")

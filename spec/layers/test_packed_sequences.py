@@ -65,7 +65,8 @@ def test_sequences_are_sorted_by_length():
         pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2])
 
 
-def test_without_enforce_sorted_they_are_sorted():
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_without_enforce_sorted_they_are_sorted(make):
     """``pack_padded_sequence(enforce_sorted=False)`` sorts by length and stores the original order.
 
     Outputs and states of a recurrent layer come back in the order that was given.
@@ -78,11 +79,12 @@ def test_without_enforce_sorted_they_are_sorted():
     assert packed.sorted_indices.tolist() == [2, 0, 1]
     assert packed.unsorted_indices.tolist() == [1, 2, 0]
 
-    layer, x = nn.RNN(1, 3), padded.unsqueeze(-1).float()
+    layer, x = make(1, 3), padded.unsqueeze(-1).float()
     output, last = layer(pack_padded_sequence(x, [2, 1, 3], enforce_sorted=False))
     alone = [layer(x[:length, k])[0] for k, length in enumerate([2, 1, 3])]
     torch.testing.assert_close(pad_packed_sequence(output)[0], pad_sequence(alone))
-    torch.testing.assert_close(last[0], torch.stack([steps[-1] for steps in alone]))
+    hidden = last[0] if make is nn.LSTM else last
+    torch.testing.assert_close(hidden[0], torch.stack([steps[-1] for steps in alone]))
 
 
 def test_padding_is_put_back():
@@ -268,8 +270,9 @@ def test_lengths_are_on_the_cpu():
 
     assert pack_padded_sequence(padded, [3, 2]).data.tolist() == [1, 4, 2, 5, 3]
     assert pack_padded_sequence(padded, torch.tensor([3, 2])).data.tolist() == [1, 4, 2, 5, 3]
-    with pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"):
-        pack_padded_sequence(padded, torch.tensor([3, 2], device="meta"))
+    for enforce_sorted in (True, False):
+        with pytest.raises(RuntimeError, match=r"'lengths' argument should be a 1D CPU|out of meta tensor"):
+            pack_padded_sequence(padded, torch.tensor([3, 2], device="meta"), enforce_sorted=enforce_sorted)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.bfloat16, torch.complex64])
