@@ -323,6 +323,8 @@ def test_add_bias_kv_adds_a_position():
     assert torch.allclose(weights, (query @ key.transpose(1, 2) / 2).softmax(-1), atol=1e-6)
     assert torch.allclose(output, layer.out_proj(weights @ value).transpose(0, 1), atol=1e-6)
     assert torch.allclose(layer(x, x, x, need_weights=False)[0], output, atol=1e-6)
+    for hidden in ({"attn_mask": torch.ones(5, 5) == 1}, {"key_padding_mask": torch.ones(2, 5) == 1}):
+        assert layer(x, x, x, **hidden)[1].tolist() == [[[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]] * 5] * 2
 
 
 def test_the_parts_of_an_encoder_layer():

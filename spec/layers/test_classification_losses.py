@@ -125,9 +125,9 @@ def test_size_average_leaves_ignored_targets_out(loss):
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 def test_class_indices_may_be_bytes(loss):
-    """``CrossEntropyLoss`` and ``NLLLoss`` take class indices as ``torch.long`` or ``torch.uint8``.
+    """``CrossEntropyLoss`` and ``NLLLoss`` of ``(N, C)`` take class indices as ``torch.long`` or ``uint8``.
 
-    Other integers, such as those of NumPy's ``int32``, raise: call ``long()`` on them.
+    Other integers, such as NumPy's ``int32``, raise, and so does ``uint8`` for images: call ``long()``.
     """
     log_probs, classes = torch.tensor(SCORES).log_softmax(1), torch.tensor([1, 2])
 
@@ -135,13 +135,13 @@ def test_class_indices_may_be_bytes(loss):
     for dtype in (torch.int32, torch.int16, torch.int8):
         with pytest.raises(RuntimeError, match=r"expected .* Long .*but"):
             loss()(log_probs, classes.to(dtype))
+    with pytest.raises(RuntimeError, match=r"expected .* Long .*but .*Byte"):
+        loss()(log_probs[..., None], classes[:, None].to(torch.uint8))
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 def test_one_sample_without_a_batch(loss):
-    """``NLLLoss`` and ``CrossEntropyLoss`` take an input of shape ``(C,)`` with a scalar target,
-    unbatched.
-    """
+    """``NLLLoss`` and ``CrossEntropyLoss`` take an unbatched input of shape ``(C,)`` with a scalar target."""
     log_probs = torch.tensor(SCORES[0]).log_softmax(0)
 
     for reduction in ("mean", "sum", "none"):
@@ -379,9 +379,8 @@ def test_bce_is_100_at_most():
 
     assert loss(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])).tolist() == [100.0, 100.0]
     assert loss(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0])).tolist() == [0.0, 0.0]
-    assert (
-        loss(torch.tensor([1e-60], dtype=torch.float64), torch.ones(1, dtype=torch.float64)).item() == 100.0
-    )
+    tiny, one = torch.tensor([1e-60, 1.0], dtype=torch.float64)
+    assert loss(tiny, one).item() == 100.0
 
 
 def test_bce_gradients_are_not_clamped_with_it():

@@ -148,10 +148,12 @@ def test_ctc_does_not_look_for_blanks_in_targets():
     """
     log_probs = torch.randn(6, 1, 4).log_softmax(2)
 
-    loss = nn.CTCLoss()(log_probs, torch.tensor([[2, 0, 1]]), torch.tensor([6]), torch.tensor([3]))
+    for blank in (0, 2):
+        for targets in (torch.tensor([[2, 0, 1]]), torch.tensor([2, 0, 1])):
+            loss = nn.CTCLoss(blank)(log_probs, targets, torch.tensor([6]), torch.tensor([3]))
 
-    assert loss.isfinite()
-    assert loss > 0
+            assert loss.isfinite()
+            assert loss > 0
 
 
 def test_ctc_lengths_are_of_one_kind():

@@ -176,34 +176,34 @@ def test_linear_probabilities_know_no_ignored_class(ignore_index):
     """
     loss = nn.LinearCrossEntropyLoss(5, 3, ignore_index=ignore_index)
 
-    with pytest.raises(
-        RuntimeError, match="ignore_index cannot be specified when target contains probabilities"
-    ):
+    with pytest.raises(RuntimeError, match="ignore_index cannot be specified when target contains"):
         loss(torch.randn(2, 5), torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.0, 0.75]]))
 
 
 @pytest.mark.since("2.13")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_linear_cross_entropy_indices_may_be_bytes(chunked):
-    """``LinearCrossEntropyLoss`` takes ``torch.long`` or ``uint8`` indices; ``int32`` raises
+    """By default ``LinearCrossEntropyLoss`` takes ``torch.long`` or ``uint8`` indices; ``int32`` raises
     ``RuntimeError``.
+
+    With ``out_features``, ``uint8`` raises as well.
     """
-    options = nn.LinearCrossEntropyOptions() if chunked else None
-    loss, inputs = nn.LinearCrossEntropyLoss(5, 3, options=options), torch.randn(2, 5)
-    classes = torch.tensor([1, 2])
+    loss = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions() if chunked else None)
+    inputs, classes = torch.randn(2, 5), torch.tensor([1, 2])
 
     assert torch.equal(loss(inputs, classes.to(torch.uint8)), loss(inputs, classes))
     with pytest.raises(RuntimeError, match=r"expected .* Long .*but .* Int"):
         loss(inputs, classes.to(torch.int32))
+    with pytest.raises(RuntimeError, match=r"expected .* Long .*but .*Byte"):
+        nn.LinearCrossEntropyLoss(5, 3, out_features=(1,))(inputs, classes[:, None].to(torch.uint8))
 
 
 @pytest.mark.since("2.13")
 @pytest.mark.parametrize("chunked", [False, True])
 def test_linear_cross_entropy_probabilities_are_floats(chunked):
     """``LinearCrossEntropyLoss`` raises ``RuntimeError`` for an integer target of shape ``(N, C)``."""
-    options = nn.LinearCrossEntropyOptions() if chunked else None
-    loss, inputs = nn.LinearCrossEntropyLoss(5, 3, options=options), torch.randn(2, 5)
-    one_hot = F.one_hot(torch.tensor([1, 2]), 3)
+    loss = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions() if chunked else None)
+    inputs, one_hot = torch.randn(2, 5), F.one_hot(torch.tensor([1, 2]), 3)
 
     with pytest.raises(RuntimeError, match=r"Expected floating point type|same number of dimensions"):
         loss(inputs, one_hot)
@@ -215,8 +215,8 @@ def test_linear_cross_entropy_probabilities_are_floats(chunked):
 @pytest.mark.parametrize("chunked", [False, True])
 def test_linear_cross_entropy_takes_any_probabilities(chunked):
     """``LinearCrossEntropyLoss`` neither raises nor warns if class probabilities are below 0 or above 1."""
-    options = nn.LinearCrossEntropyOptions() if chunked else None
-    loss, inputs = nn.LinearCrossEntropyLoss(5, 3, options=options), torch.randn(2, 5)
+    loss = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions() if chunked else None)
+    inputs = torch.randn(2, 5)
     nonsense = torch.tensor([[4.0, -2.0, 1.0], [-1.0, 0.5, 3.5]])
 
     with warnings.catch_warnings():

@@ -189,6 +189,8 @@ def test_cross_entropy_ignores_a_class():
 
     assert torch.allclose(default, -scores.log_softmax(1)[[0, 1], [0, 2]].mean())
     assert torch.equal(default, given)
+    columns = nn.CrossEntropyLoss()(scores[..., None], torch.tensor([[0], [2], [-100], [-100]]))
+    assert torch.allclose(columns, default)
     each = nn.CrossEntropyLoss(reduction="none")(scores, torch.tensor([0, 2, -100, -100]))
     assert each.shape == (4,)
     assert each[2:].tolist() == [0.0, 0.0]

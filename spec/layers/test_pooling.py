@@ -130,9 +130,9 @@ def test_indices_of_maxima_are_flat():
     """
     image = torch.tensor([[[[1.0, 9.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]]])
 
-    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(image)
-    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]]]]
-    assert indices.tolist() == [[[[1, 1], [7, 8]]]]
+    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(torch.cat([image, image.flip(3)], 1))
+    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]], [[9.0, 9.0], [8.0, 7.0]]]]
+    assert indices.tolist() == [[[[1, 1], [7, 8]], [[1, 1], [6, 7]]]]
 
     kept, where = nn.MaxPool1d(2, return_indices=True)(NUMBERS)
     assert nn.MaxUnpool1d(2)(kept, where).tolist() == [[[0.0, 2.0, 0.0, 4.0]]]

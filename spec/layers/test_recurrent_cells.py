@@ -64,6 +64,8 @@ def test_an_lstm_cell_returns_both_states():
 
     assert torch.allclose(hidden, last[0], atol=1e-6)
     assert torch.allclose(state, last_state[0], atol=1e-6)
+    alone = cell(x[0], (h[0], c[0]))
+    assert torch.allclose(torch.stack(alone), torch.stack([hidden[0], state[0]]), atol=1e-6)
     assert nn.GRUCell(5, 3)(x, h).shape == nn.RNNCell(5, 3)(x, h).shape == (2, 3)
 
 
