@@ -212,8 +212,10 @@ def test_the_shapes_of_an_attention_mask(shape, error, message):
 
 
 def test_the_padding_of_one_sequence():
-    """``MultiheadAttention`` raises ``AssertionError`` unless ``key_padding_mask`` is 2-D, or 1-D if
+    """In training ``MultiheadAttention`` raises ``AssertionError`` unless ``key_padding_mask`` is 2-D, 1-D
     unbatched.
+
+    On the fast path it is a ``RuntimeError``.
     """
     layer, x, mask = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4), torch.eye(3, 5) == 1
 
@@ -226,6 +228,8 @@ def test_the_padding_of_one_sequence():
         message = f"`key_padding_mask` to be `None` or 2-D but found {wrong.ndim}-D"
         with pytest.raises(AssertionError, match=message):
             layer(x, x, x, key_padding_mask=wrong)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="mask shape should match input"):
+        layer.eval()(x, x, x, key_padding_mask=mask[1])
 
 
 def test_a_query_without_keys_is_nan():

@@ -17,9 +17,9 @@ SCORES = [[0.5, -1.0, 0.25], [2.0, 1.5, -0.5]]
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 @pytest.mark.parametrize("shape", [(1,), (2,), (4,), (1, 3), ()], ids=str)
 def test_class_weights_are_one_per_class(loss, shape):
-    """``NLLLoss`` and ``CrossEntropyLoss`` raise ``RuntimeError`` unless ``weight`` has the shape ``(C,)``.
+    """``NLLLoss``, ``CrossEntropyLoss`` of ``(N, C)`` raise ``RuntimeError`` unless ``weight`` is ``(C,)``.
 
-    The constructor takes any tensor; it is the call that raises.
+    The constructor takes any tensor; it is the call that raises. For images ``(1, C)`` passes as well.
     """
     log_probs, classes = torch.tensor(SCORES).log_softmax(1), torch.tensor([1, 2])
     made = loss(torch.ones(shape))
@@ -27,7 +27,8 @@ def test_class_weights_are_one_per_class(loss, shape):
     with pytest.raises(RuntimeError, match="weight tensor should be defined either for all"):
         made(log_probs, classes)
 
-    assert loss(torch.tensor([1.0, 2.0, 4.0]))(log_probs, classes).shape == ()
+    weight, images = torch.tensor([[1.0, 2.0, 4.0]]), (log_probs[..., None], classes[:, None])
+    assert torch.allclose(loss(weight)(*images), loss(weight[0])(log_probs, classes))
 
 
 @pytest.mark.parametrize(

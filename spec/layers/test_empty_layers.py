@@ -41,7 +41,7 @@ def test_a_linear_layer_of_no_inputs_returns_its_bias():
     "optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
 )
 def test_empty_parameters_are_trained(optimizer):
-    """An empty parameter gets an empty ``grad`` of its shape in ``backward()``, and optimizers step it.
+    """An empty parameter gets an empty ``grad`` of its shape in ``backward()``; ``SGD`` and ``Adam`` step it.
 
     So an empty layer need not be kept away from the optimizer.
     """

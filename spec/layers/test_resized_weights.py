@@ -129,17 +129,20 @@ def test_rms_norm_keeps_its_shape():
 
 
 def test_attention_keeps_its_embed_dim():
-    """``nn.MultiheadAttention`` raises ``AssertionError`` for inputs of another size than its ``embed_dim``.
+    """In training ``MultiheadAttention`` raises ``AssertionError`` for another size than its ``embed_dim``.
 
-    Replacing its weights is not enough. Make a new layer, and copy.
+    Replacing its weights is not enough. Make a new layer, and copy. On the fast path it is a
+    ``RuntimeError``.
     """
-    layer = nn.MultiheadAttention(4, 2)
+    layer = nn.MultiheadAttention(4, 2, batch_first=True)
     layer.in_proj_weight = nn.Parameter(torch.rand(18, 6))
     layer.in_proj_bias, layer.out_proj = nn.Parameter(torch.rand(18)), nn.Linear(6, 6)
     x = torch.rand(3, 1, 6)
 
     with pytest.raises(AssertionError, match="was expecting embedding dimension of 4, but got 6"):
         layer(x, x, x)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="embed_dim 4 didn't match last dim of query 6"):
+        layer.eval()(x, x, x)
 
 
 def test_a_negative_padding_idx_does_not_move():
