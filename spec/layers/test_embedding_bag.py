@@ -63,10 +63,11 @@ def test_one_dimension_needs_offsets():
     """
     layer, x = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum"), torch.tensor([0, 1, 3])
 
-    with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor but got None$"):
-        layer(x)
-    with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor$"):
-        layer(x, torch.tensor([[0, 2]]))
+    for mode in ("sum", "mean", "max"):
+        with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor but got None$"):
+            nn.EmbeddingBag(4, 2, mode=mode)(x)
+        with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor$"):
+            nn.EmbeddingBag(4, 2, mode=mode)(x, torch.tensor([[0, 2]]))
     assert layer(x.unsqueeze(0)).tolist() == [[11.0, 110.0]]
 
 
@@ -79,8 +80,9 @@ def test_two_dimensions_refuse_offsets():
     x = torch.tensor([[0, 1], [2, 3]])
 
     assert layer(x).tolist() == [[3.0, 30.0], [12.0, 120.0]]
-    with pytest.raises(ValueError, match="if input is 2D, then offsets has to be None"):
-        layer(x, torch.tensor([0, 2]))
+    for mode in ("sum", "mean", "max"):
+        with pytest.raises(ValueError, match="if input is 2D, then offsets has to be None"):
+            nn.EmbeddingBag(4, 2, mode=mode)(x, torch.tensor([0, 2]))
     for wrong in (x.unsqueeze(0), x[0, 0]):
         with pytest.raises(
             ValueError, match=f"to be 1D or 2D Tensor, but got Tensor of dimension {wrong.ndim}"

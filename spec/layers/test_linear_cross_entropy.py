@@ -70,13 +70,13 @@ def test_linear_cross_entropy_smooths_labels(chunked):
     """
     inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
     options = nn.LinearCrossEntropyOptions() if chunked else None
-    loss = nn.LinearCrossEntropyLoss(5, 3, label_smoothing=0.25, options=options)
     smoothed = torch.full((4, 3), 0.25 / 3)
     smoothed[range(4), classes] += 0.75
 
-    result = loss(inputs, classes)
-
-    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs), smoothed))
+    for how in ("mean", "sum", "none"):
+        loss = nn.LinearCrossEntropyLoss(5, 3, label_smoothing=0.25, reduction=how, options=options)
+        wanted = F.cross_entropy(loss.linear(inputs), smoothed, reduction=how)
+        assert torch.allclose(loss(inputs, classes), wanted)
     assert nn.LinearCrossEntropyLoss(5, 3).label_smoothing == 0.0
 
 

@@ -235,5 +235,7 @@ def test_cosine_embedding_pulls_and_pushes():
     loss.sum().backward()
 
     assert loss.tolist() == pytest.approx([0.4, 0.35, 0.0], abs=1e-6)
+    alone = nn.CosineEmbeddingLoss(margin=0.25)(a[0], b[0], torch.tensor(-1.0))
+    assert alone.item() == pytest.approx(0.35, abs=1e-6)
     assert b.grad[0, 0] < 0 < b.grad[1, 0]
     assert b.grad[2].tolist() == [0, 0]

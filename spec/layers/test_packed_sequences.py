@@ -16,7 +16,8 @@ from torch.nn.utils.rnn import (
 )
 
 
-def test_steps_are_put_one_after_another():
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_steps_are_put_one_after_another(make):
     """:func:`~torch.nn.utils.rnn.pack_padded_sequence` drops the padding and stores the batch time step by
     time step.
 
@@ -33,8 +34,9 @@ def test_steps_are_put_one_after_another():
     assert packed.sorted_indices is None
     assert packed.unsorted_indices is None
 
-    layer, x = nn.RNN(1, 3), padded.unsqueeze(-1).float()
+    layer, x = make(1, 3), padded.unsqueeze(-1).float()
     _, last = layer(pack_padded_sequence(x, [3, 2]))
+    last = last[0] if make is nn.LSTM else last
     torch.testing.assert_close(last[0], torch.stack([layer(x[:3, 0])[0][-1], layer(x[:2, 1])[0][-1]]))
 
 
@@ -45,10 +47,11 @@ def test_batch_first_is_told():
     """
     padded = torch.tensor([[1, 2, 3], [4, 5, 0]])
 
-    packed = pack_padded_sequence(padded, [3, 2], batch_first=True)
+    for enforce_sorted in (True, False):
+        packed = pack_padded_sequence(padded, [3, 2], batch_first=True, enforce_sorted=enforce_sorted)
 
-    assert packed.data.tolist() == [1, 4, 2, 5, 3]
-    assert packed.batch_sizes.tolist() == [2, 2, 1]
+        assert packed.data.tolist() == [1, 4, 2, 5, 3]
+        assert packed.batch_sizes.tolist() == [2, 2, 1]
     assert pack_padded_sequence(padded, [2, 2, 1]).data.tolist() == [1, 2, 3, 4, 5]
     assert pack_padded_sequence(padded[:, :2], [2, 2]).data.tolist() == [1, 2, 4, 5]
 
@@ -61,8 +64,10 @@ def test_sequences_are_sorted_by_length():
     packed = pack_padded_sequence(torch.tensor([[3, 1], [4, 0]]), [2, 1])
     assert packed.data.tolist() == [3, 1, 4]
 
-    with pytest.raises(RuntimeError, match="`lengths` array must be sorted in decreasing order"):
-        pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2])
+    for lengths in ([1, 2], torch.tensor([1, 2])):
+        for batch_first in (True, False):
+            with pytest.raises(RuntimeError, match="`lengths` array must be sorted in decreasing order"):
+                pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), lengths, batch_first)
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
@@ -276,11 +281,12 @@ def test_lengths_are_on_the_cpu():
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.bfloat16, torch.complex64])
-def test_dtype_and_device_are_kept(dtype, device):
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+def test_dtype_and_device_are_kept(dtype, enforce_sorted, device):
     """``pack_padded_sequence`` packs any dtype on any device; ``batch_sizes`` are ``int64`` on the CPU."""
     padded = torch.tensor([[1, 0], [1, 1], [0, 1]], device=device).to(dtype)
 
-    packed = pack_padded_sequence(padded, [3, 2])
+    packed = pack_padded_sequence(padded, [3, 2], enforce_sorted=enforce_sorted)
 
     assert packed.data.dtype == dtype
     assert packed.data.device == padded.device
@@ -288,7 +294,7 @@ def test_dtype_and_device_are_kept(dtype, device):
     assert packed.batch_sizes.dtype == torch.int64
     assert packed.batch_sizes.device.type == "cpu"
 
-    elsewhere = pack_padded_sequence(padded.to("meta"), [3, 2])
+    elsewhere = pack_padded_sequence(padded.to("meta"), [3, 2], enforce_sorted=enforce_sorted)
     assert [elsewhere.data.device.type, elsewhere.batch_sizes.device.type] == ["meta", "cpu"]
 
 

@@ -97,6 +97,10 @@ def test_aligned_corners():
     assert F.interpolate(numbers, 2, mode="linear", align_corners=True).tolist() == [[[1.0, 8.0]]]
     assert F.interpolate(numbers, 2, mode="linear", align_corners=False).tolist() == [[[1.5, 6.0]]]
 
+    image = F.interpolate(numbers[None], (1, 2), mode="bilinear", align_corners=True)
+    volume = F.interpolate(numbers[None, None], (1, 1, 2), mode="trilinear", align_corners=True)
+    assert image.flatten().tolist() == volume.flatten().tolist() == [1.0, 8.0]
+
     aligned = F.interpolate(pair, 4, mode="linear", align_corners=True)
     assert aligned.flatten().tolist() == pytest.approx([0.0, 2.0, 4.0, 6.0])
     assert F.interpolate(pair, 4, mode="linear", align_corners=False).tolist() == [[[0.0, 1.5, 4.5, 6.0]]]
@@ -178,14 +182,22 @@ def test_nearest_is_not_the_nearest():
     shifted against its bilinear image; ``"nearest-exact"`` is what Pillow does. For a whole ``scale_factor``
     they are the same.
     """
-    numbers = torch.tensor([[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]])
 
-    assert F.interpolate(numbers, 2, mode="nearest").tolist() == [[[1.0, 4.0]]]
-    assert F.interpolate(numbers, 2, mode="nearest-exact").tolist() == [[[2.0, 5.0]]]
-    assert F.interpolate(numbers[..., :3], 4, mode="nearest").tolist() == [[[1.0, 1.0, 2.0, 3.0]]]
-    assert F.interpolate(numbers[..., :3], 4, mode="nearest-exact").tolist() == [[[1.0, 2.0, 2.0, 3.0]]]
+    def resized(count, width, mode):
+        sizes = [(width,), (1, width), (1, 1, width)]  # of a row, an image and a volume
+        inputs = [torch.arange(1, count + 1.0).view(1, 1, *size[:-1], count) for size in sizes]
+        row, image, volume = (
+            F.interpolate(x, size, mode=mode) for x, size in zip(inputs, sizes, strict=True)
+        )
+        assert row.flatten().tolist() == image.flatten().tolist() == volume.flatten().tolist()
+        return row.flatten().tolist()
+
+    assert resized(6, 2, "nearest") == [1.0, 4.0]
+    assert resized(6, 2, "nearest-exact") == [2.0, 5.0]
+    assert resized(3, 4, "nearest") == [1.0, 1.0, 2.0, 3.0]
+    assert resized(3, 4, "nearest-exact") == [1.0, 2.0, 2.0, 3.0]
     for mode in ("nearest", "nearest-exact"):
-        assert F.interpolate(numbers[..., :2], 6, mode=mode).tolist() == [[[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]]]
+        assert resized(2, 6, mode) == [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_bicubic_values_overshoot():
@@ -302,6 +314,10 @@ def test_gradients_add_up_at_what_was_copied():
     x = torch.tensor([[[1.0, 2.0, 3.0]]], requires_grad=True)
 
     F.interpolate(x, 5).backward(torch.tensor([[[1.0, 2.0, 4.0, 8.0, 16.0]]]))
+    assert x.grad.tolist() == [[[3.0, 12.0, 16.0]]]
+
+    x.grad = None
+    F.interpolate(x[None], (1, 5)).backward(torch.tensor([[[[1.0, 2.0, 4.0, 8.0, 16.0]]]]))
     assert x.grad.tolist() == [[[3.0, 12.0, 16.0]]]
 
     x.grad = None
