@@ -158,11 +158,12 @@ def test_is_causal_alone_does_nothing_in_evaluation(layer, hint, inputs):
     ignored in the same way.
     """
     x = torch.rand(3, 5, 4)
-    with torch.no_grad():
-        plain = layer.eval()(*[x] * inputs)
-        hinted = layer(*[x] * inputs, **{hint: True})
+    for options in ({}, {"need_weights": False}) if inputs == 3 else ({},):
+        with torch.no_grad():
+            plain = layer.eval()(*[x] * inputs, **options)
+            hinted = layer(*[x] * inputs, **{hint: True}, **options)
 
-    torch.testing.assert_close(hinted, plain)
+        torch.testing.assert_close(hinted, plain)
 
 
 @pytest.mark.since("2.1")

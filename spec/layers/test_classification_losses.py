@@ -34,9 +34,7 @@ def test_class_weights_are_one_per_class(loss, shape):
 @pytest.mark.parametrize(
     ("loss", "target"),
     [
-        (nn.NLLLoss, [1, 2]),
-        (nn.CrossEntropyLoss, [1, 2]),
-        (nn.MultiMarginLoss, [1, 2]),
+        *[(loss, [1, 2]) for loss in (nn.NLLLoss, nn.CrossEntropyLoss, nn.MultiMarginLoss)],
         (nn.MultiLabelSoftMarginLoss, [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]]),
     ],
 )
@@ -44,10 +42,11 @@ def test_no_class_weights_are_ones(loss, target):
     """``nn.MultiMarginLoss`` and others give the same without ``weight`` as with a ``weight`` of ones."""
     arguments = torch.tensor(SCORES).log_softmax(1), torch.tensor(target)
 
-    result = loss()(*arguments)
-
-    assert torch.allclose(result, loss(weight=torch.ones(3))(*arguments))
-    assert not torch.allclose(result, loss(weight=torch.tensor([1.0, 2.0, 4.0]))(*arguments))
+    for reduction in ("mean", "sum", "none"):
+        result = loss(reduction=reduction)(*arguments)
+        assert torch.allclose(result, loss(weight=torch.ones(3), reduction=reduction)(*arguments))
+        weight = torch.tensor([1.0, 2.0, 4.0])
+        assert not torch.allclose(result, loss(weight=weight, reduction=reduction)(*arguments))
 
 
 def test_nll_weights_divide_the_mean():

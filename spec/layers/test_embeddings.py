@@ -303,11 +303,11 @@ def test_a_sparse_embedding_has_sparse_gradients(make):
     """
     layer = make(4, 2, sparse=True)
 
-    layer(torch.tensor([[1]])).sum().backward()
+    layer(torch.tensor([[3], [1]])).sum().backward()
 
     assert layer.weight.grad.is_sparse is True
-    assert layer.weight.grad.coalesce().indices().tolist() == [[1]]
-    assert layer.weight.grad.to_dense().tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+    assert layer.weight.grad.coalesce().indices().tolist() == [[1, 3]]
+    assert layer.weight.grad.to_dense().tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])

@@ -156,15 +156,16 @@ def test_linear_cross_entropy_ignores_a_class(chunked):
     In chunks or at once. The attribute ``ignore_index`` is ``None`` then.
     """
     options = nn.LinearCrossEntropyOptions() if chunked else None
-    loss = nn.LinearCrossEntropyLoss(5, 3, options=options)
-    inputs = torch.randn(2, 5, requires_grad=True)
+    for reduction in ("mean", "sum", "none"):
+        loss = nn.LinearCrossEntropyLoss(5, 3, reduction=reduction, options=options)
+        inputs = torch.randn(2, 5, requires_grad=True)
 
-    result = loss(inputs, torch.tensor([1, -100]))
-    result.backward()
+        result = loss(inputs, torch.tensor([1, -100])).sum()
+        result.backward()
 
-    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs[:1]), torch.tensor([1])))
-    assert inputs.grad[1].tolist() == [0.0] * 5
-    assert inputs.grad[0].abs().sum() > 0
+        assert torch.allclose(result, F.cross_entropy(loss.linear(inputs[:1]), torch.tensor([1])))
+        assert inputs.grad[1].tolist() == [0.0] * 5
+        assert inputs.grad[0].abs().sum() > 0
 
 
 @pytest.mark.since("2.13")

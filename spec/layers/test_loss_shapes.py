@@ -121,8 +121,11 @@ def test_multi_label_margin_shapes(shape):
 
     assert loss(x, torch.tensor([2, 0, -1]).expand(shape)).shape == shape[:-1]
     assert nn.MultiLabelMarginLoss()(x, torch.tensor([2, 0, -1]).expand(shape)).shape == ()
+    for wrong in ([2, -1], [2, 0, -1, -1]):
+        with pytest.raises(RuntimeError, match=r"inconsistent (target )?size"):
+            loss(x, torch.tensor(wrong).expand(*shape[:-1], -1))
     with pytest.raises(RuntimeError, match=r"inconsistent (target )?size"):
-        loss(x, torch.tensor([2, -1]).expand(*shape[:-1], 2))
+        loss(x, torch.tensor([2, 0, -1]).expand(4, 3))
 
 
 @pytest.mark.parametrize(

@@ -256,8 +256,12 @@ def test_a_negative_smoothing_is_none():
     negative = nn.CrossEntropyLoss(label_smoothing=-0.5)(scores, classes)
 
     assert torch.equal(negative, nn.CrossEntropyLoss()(scores, classes))
-    with pytest.raises(RuntimeError, match=r"label_smoothing must be between 0.0 and 1.0. Got: 1.5"):
-        large(scores, classes)
+    shares = torch.randn(4, 3).softmax(1)
+    negative = nn.CrossEntropyLoss(label_smoothing=-0.5)(scores, shares)
+    assert torch.equal(negative, nn.CrossEntropyLoss()(scores, shares))
+    for target in (classes, shares):
+        with pytest.raises(RuntimeError, match=r"label_smoothing must be between 0.0 and 1.0. Got: 1.5"):
+            large(scores, target)
 
 
 def test_bce_with_logits_takes_scores():

@@ -45,6 +45,8 @@ def test_none_keeps_a_size():
     image = torch.arange(6.0).view(1, 2, 3)
 
     assert nn.AdaptiveAvgPool2d((None, 1))(image).tolist() == [[[1.0], [4.0]]]
+    assert nn.AdaptiveAvgPool2d((1, None))(image).tolist() == [[[1.5, 2.5, 3.5]]]
+    assert nn.AdaptiveAvgPool2d((None, None))(image).tolist() == image.tolist()
     assert nn.AdaptiveMaxPool2d((1, None))(image).tolist() == [[[3.0, 4.0, 5.0]]]
     assert nn.AdaptiveAvgPool2d(1)(image).tolist() == [[[2.5]]]
 
@@ -197,10 +199,11 @@ def test_fractional_pooling_draws_in_evaluation_too():
 
     ``_random_samples``, of shape ``(N, C, 2)``, fixes them.
     """
-    layer, image = nn.FractionalMaxPool2d(2, output_size=3).eval(), torch.arange(49.0).view(1, 1, 7, 7)
+    layer, image = nn.FractionalMaxPool2d(2, output_size=3), torch.arange(49.0).view(1, 1, 7, 7)
+    fixed = nn.FractionalMaxPool2d(2, output_size=3, _random_samples=torch.tensor([[[0.25, 0.75]]]))
 
-    assert len({tuple(layer(image).flatten().tolist()) for _ in range(30)}) > 1
-
-    samples = torch.tensor([[[0.25, 0.75]]])
-    fixed = nn.FractionalMaxPool2d(2, output_size=3, _random_samples=samples)
-    assert len({tuple(fixed(image).flatten().tolist()) for _ in range(30)}) == 1
+    for training in (True, False):
+        layer.train(training)
+        fixed.train(training)
+        assert len({tuple(layer(image).flatten().tolist()) for _ in range(30)}) > 1
+        assert len({tuple(fixed(image).flatten().tolist()) for _ in range(30)}) == 1

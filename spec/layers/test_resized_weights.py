@@ -52,9 +52,20 @@ def test_a_saved_dict_can_be_enlarged():
         (lambda: nn.EmbeddingBag(3, 2), (5, 2), torch.tensor([[4]]), (1, 2)),
         (lambda: nn.Conv1d(2, 3, 1), (5, 2, 1), torch.rand(1, 2, 4), (1, 5, 4)),
         (lambda: nn.ConvTranspose1d(2, 3, 1), (2, 5, 1), torch.rand(1, 2, 4), (1, 5, 4)),
+        (lambda: nn.Conv2d(2, 3, 1), (5, 2, 1, 2), torch.rand(1, 2, 4, 4), (1, 5, 4, 3)),
+        (lambda: nn.ConvTranspose2d(2, 3, 1), (2, 5, 1, 2), torch.rand(1, 2, 4, 4), (1, 5, 4, 5)),
         (lambda: nn.PReLU(3), (5,), torch.rand(4, 5), (4, 5)),
     ],
-    ids=["Linear", "Embedding", "EmbeddingBag", "Conv1d", "ConvTranspose1d", "PReLU"],
+    ids=[
+        "Linear",
+        "Embedding",
+        "EmbeddingBag",
+        "Conv1d",
+        "ConvTranspose1d",
+        "Conv2d",
+        "ConvTranspose2d",
+        "PReLU",
+    ],
 )
 def test_sizes_are_read_off_the_tensors(make, weight, x, shape):
     """``Linear``, ``Embedding``, convolutions and ``PReLU`` compute with a replaced weight of another size.

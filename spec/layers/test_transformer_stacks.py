@@ -26,6 +26,7 @@ def test_a_stack_needs_a_layer_and_a_number(stack, layer, inputs):
 
     assert [type(copy) for copy in net.layers] == [layer, layer]
     assert one not in list(net.layers)
+    assert len(list(net.parameters())) == 2 * len(list(one.parameters()))
     assert torch.allclose(net(*x), one(one(*x), *x[1:]), atol=1e-5)
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         stack(one)
