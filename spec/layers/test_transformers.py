@@ -166,7 +166,7 @@ def test_a_decoder_calls_its_layers_in_turn():
         torch.rand(6, 3, 4),
     )
     decoder.layers[1].linear1.weight.data.mul_(3)
-    decoder.norm.weight.data.fill_(5)
+    decoder.norm.weight.data.uniform_(1, 5)
     mask, padding = torch.eye(5) == 1, torch.eye(3, 6) == 1
     given = {"tgt_mask": mask, "memory_key_padding_mask": padding}
 
