@@ -240,7 +240,7 @@ def test_bytes_are_the_only_integers():
     ``bool``.
 
     A mask of labels goes through ``mask.float()`` or, with less than 256 classes, ``mask.byte()``, with
-    ``mode="nearest"``. Bilinear values of ``uint8``, on the CPU, are rounded; ``"area"`` does not take it.
+    ``mode="nearest"``. Bilinear values of ``uint8``, on the CPU, are rounded.
     """
     labels = torch.tensor([[[[0, 200, 100], [50, 10, 1]]]], dtype=torch.uint8)
 
@@ -249,8 +249,6 @@ def test_bytes_are_the_only_integers():
     assert doubled.tolist() == [[[[0, 0, 200, 200, 100, 100], [50, 50, 10, 10, 1, 1]]]]
     smooth = F.interpolate(labels.cpu(), (2, 6), mode="bilinear")
     assert smooth.tolist() == [[[[0, 50, 150, 175, 125, 100], [50, 40, 20, 8, 3, 1]]]]
-    with pytest.raises(RuntimeError, match="not implemented for 'Byte'"):
-        F.interpolate(labels.cpu(), (2, 6), mode="area")
     for dtype in (torch.int64, torch.int32, torch.bool):
         for mode in ("nearest", "nearest-exact", "bilinear"):
             with pytest.raises(RuntimeError, match=r"not implemented for '(Long|Int|Bool)'"):
