@@ -33,6 +33,7 @@ from torch.nn import functional as F
         (nn.Tanhshrink, F.tanhshrink, ()),
         (nn.Softsign, F.softsign, ()),
         (nn.LogSigmoid, F.logsigmoid, ()),
+        (nn.GELU, F.gelu, ()),
         (partial(nn.GELU, approximate="tanh"), partial(F.gelu, approximate="tanh"), ()),
         (nn.Hardtanh, F.hardtanh, (-0.5, 0.25)),
         (nn.Softplus, F.softplus, (2, 0.5)),
@@ -40,7 +41,9 @@ from torch.nn import functional as F
         (nn.Softmax, F.softmax, (1,)),
         (nn.LogSoftmax, F.log_softmax, (1,)),
         (nn.Softmin, F.softmin, (1,)),
+        (nn.Softmax2d, partial(F.softmax, dim=-3), ()),
         (nn.LPPool1d, F.lp_pool1d, (2, 2)),
+        (nn.LPPool2d, F.lp_pool2d, (2, (1, 2))),
         (nn.MaxPool1d, F.max_pool1d, (2, 1)),
         (nn.AvgPool1d, F.avg_pool1d, (2, 1, 1)),
         (nn.AdaptiveAvgPool1d, F.adaptive_avg_pool1d, (2,)),
@@ -48,6 +51,11 @@ from torch.nn import functional as F
         (nn.MaxPool2d, F.max_pool2d, (2, 1)),
         (nn.AvgPool2d, F.avg_pool2d, (2, 1, 1)),
         (nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d, (2,)),
+        (nn.AdaptiveMaxPool2d, F.adaptive_max_pool2d, (2,)),
+        (nn.MaxPool3d, F.max_pool3d, ((1, 2, 1), 1)),
+        (nn.AvgPool3d, F.avg_pool3d, ((1, 2, 1), 1)),
+        (nn.AdaptiveAvgPool3d, F.adaptive_avg_pool3d, (2,)),
+        (nn.AdaptiveMaxPool3d, F.adaptive_max_pool3d, (2,)),
     ],
 )
 def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
@@ -56,8 +64,9 @@ def test_a_layer_is_a_function_with_its_arguments(layer, function, arguments):
     In forward either will do. The layer shows when the module is printed and takes hooks; what has parameters
     is better off as a layer, since its function wants them passed in.
     """
-    x = torch.tensor([[[-2.0, 0.5, 3.0], [0.25, -0.125, 1.5]]])
     made = layer(*arguments)
+    x = torch.tensor([[[-4.0, 0.5, 8.0], [0.25, -0.125, 1.5]]])
+    x = x[None] if "3d" in repr(made) else x
 
     assert torch.equal(made(x), function(x, *arguments))
     assert torch.equal(made.eval()(x), function(x, *arguments))
@@ -72,9 +81,9 @@ def test_there_is_no_such_function():
 
     The name tells the kind and the dimension; there is no ``F.pool`` and no ``F.MaxPool``.
     """
-    x = torch.tensor([[[1.0, 2.0], [5.0, 3.0]]])
+    x = torch.tensor([[[1.0, 2.0, 4.0, 0.0], [5.0, 3.0, 6.0, 1.0]]])
 
-    assert F.max_pool2d(x, 2).tolist() == nn.MaxPool2d(2)(x).tolist() == [[[5.0]]]
+    assert F.max_pool2d(x, 2).tolist() == nn.MaxPool2d(2)(x).tolist() == [[[5.0, 6.0]]]
     for name in ("pool", "MaxPool", "MaxPool2d"):
         assert hasattr(F, name) is False
 
@@ -94,18 +103,20 @@ def test_there_is_no_such_function():
         nn.Hardswish,
         nn.Hardsigmoid,
         partial(nn.Threshold, 0.1, 7.0),
+        partial(nn.RReLU, 0.25, 0.25),
     ],
 )
-def test_inplace_writes_into_the_input(make):
+@pytest.mark.parametrize("training", [True, False])
+def test_inplace_writes_into_the_input(make, training):
     """An activation such as ``nn.ReLU(inplace=True)`` overwrites its input tensor and returns that tensor.
 
     Whoever holds the input sees it change: a residual added afterwards is not what it was.
     """
     x = torch.tensor([-3.0, -0.5, 0.25])
-    values = make()(x)
+    values = make().train(training)(x)
     assert x.tolist() == [-3.0, -0.5, 0.25]
 
-    result = make(inplace=True)(x)
+    result = make(inplace=True).train(training)(x)
 
     assert result is x
     assert x.tolist() == values.tolist() != [-3.0, -0.5, 0.25]
@@ -199,7 +210,11 @@ def test_pooling_steps_by_its_kernel(pool):
     [
         (nn.ReLU(), "ReLU()"),
         (nn.ReLU(True), "ReLU(inplace=True)"),
+        (nn.ReLU6(), "ReLU6()"),
         (nn.ReLU6(True), "ReLU6(inplace=True)"),
+        (nn.RReLU(0.25, 0.5), "RReLU(lower=0.25, upper=0.5)"),
+        (nn.RReLU(0.25, 0.5, True), "RReLU(lower=0.25, upper=0.5, inplace=True)"),
+        (nn.SELU(), "SELU()"),
         (nn.SELU(True), "SELU(inplace=True)"),
         (nn.SiLU(True), "SiLU(inplace=True)"),
         (nn.Mish(True), "Mish(inplace=True)"),
@@ -207,6 +222,7 @@ def test_pooling_steps_by_its_kernel(pool):
         (nn.Hardsigmoid(True), "Hardsigmoid()"),
         (nn.LeakyReLU(0.3), "LeakyReLU(negative_slope=0.3)"),
         (nn.LeakyReLU(0.3, True), "LeakyReLU(negative_slope=0.3, inplace=True)"),
+        (nn.ELU(0.5), "ELU(alpha=0.5)"),
         (nn.ELU(0.5, True), "ELU(alpha=0.5, inplace=True)"),
         (nn.CELU(0.5), "CELU(alpha=0.5)"),
         (nn.CELU(0.5, True), "CELU(alpha=0.5, inplace=True)"),
@@ -221,6 +237,7 @@ def test_pooling_steps_by_its_kernel(pool):
         (nn.Threshold(0.1, 7.5, True), "Threshold(threshold=0.1, value=7.5, inplace=True)"),
         (nn.Softmax(1), "Softmax(dim=1)"),
         (nn.LogSoftmax(1), "LogSoftmax(dim=1)"),
+        (nn.Softmin(1), "Softmin(dim=1)"),
         (nn.PReLU(3), "PReLU(num_parameters=3)"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
@@ -239,4 +256,8 @@ def test_how_pooling_layers_print():
     assert repr(nn.MaxPool2d(3, 2, 1)) == (
         "MaxPool2d(kernel_size=3, stride=2, padding=1, dilation=1, ceil_mode=False)"
     )
+    assert repr(nn.MaxPool2d(3)) == (
+        "MaxPool2d(kernel_size=3, stride=3, padding=0, dilation=1, ceil_mode=False)"
+    )
+    assert repr(nn.AvgPool2d(3)) == "AvgPool2d(kernel_size=3, stride=3, padding=0)"
     assert repr(nn.AvgPool2d(3, 2, 1)) == "AvgPool2d(kernel_size=3, stride=2, padding=1)"

@@ -22,6 +22,8 @@ def test_attention_packs_its_three_projections():
         ("out_proj.weight", (4, 4)),
         ("out_proj.bias", (4,)),
     ]
+    same_sizes = nn.MultiheadAttention(4, 2, bias=False, kdim=4, vdim=4)
+    assert [name for name, _ in same_sizes.named_parameters()] == ["in_proj_weight", "out_proj.weight"]
     assert [layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight] == [None, None, None]
 
     query, key, value = (x @ layer.in_proj_weight.T).chunk(3, dim=-1)
@@ -63,6 +65,12 @@ def test_attention_without_bias_and_with_extra_ones():
         ("bias_v", (1, 1, 4)),
         ("out_proj.weight", (4, 4)),
     ]
+    bare, extra = nn.MultiheadAttention(4, 2, bias=False), nn.MultiheadAttention(4, 2, add_bias_kv=True)
+    assert [bare.bias_k, bare.bias_v] == [None, None]
+    assert [name for name, _ in bare.named_parameters()] == ["in_proj_weight", "out_proj.weight"]
+    assert [name for name, _ in extra.named_parameters() if "bias" in name] == [
+        *("in_proj_bias", "bias_k", "bias_v", "out_proj.bias")
+    ]
 
 
 def test_the_bias_of_the_keys_is_not_trained():
@@ -72,16 +80,19 @@ def test_the_bias_of_the_keys_is_not_trained():
     which is zero (:issue:`153136`).
     """
     layer, x = nn.MultiheadAttention(4, 2), torch.rand(5, 3, 4)
+    assert layer.in_proj_bias.tolist() == [0.0] * 12
     nn.init.normal_(layer.in_proj_bias)
 
-    before = layer(x, x, x)[0]
-    before.pow(2).sum().backward()
-    with torch.no_grad():
-        layer.in_proj_bias[4:8] += 3.0
+    for need_weights in (True, False):
+        layer.zero_grad()
+        before = layer(x, x, x, need_weights=need_weights)[0]
+        before.pow(2).sum().backward()
+        with torch.no_grad():
+            layer.in_proj_bias[4:8] += 3.0
 
-    query, key, value = layer.in_proj_bias.grad.chunk(3)
-    assert [bool(part.abs().max() > 1e-4) for part in (query, key, value)] == [True, False, True]
-    assert torch.allclose(layer(x, x, x)[0], before, atol=1e-5)
+        query, key, value = layer.in_proj_bias.grad.chunk(3)
+        assert [bool(part.abs().max() > 1e-4) for part in (query, key, value)] == [True, False, True]
+        assert torch.allclose(layer(x, x, x, need_weights=need_weights)[0], before, atol=1e-5)
 
 
 def test_heads_must_divide_the_embedding():
@@ -156,6 +167,9 @@ def test_attention_returns_its_weights(options, keys, shape, training):
     assert of_each_head.shape == (shape[0], 2, *shape[1:])
     assert torch.allclose(weights.sum(-1), torch.ones(shape[:2]))
     assert torch.allclose(weights, of_each_head.mean(dim=1))
+    with torch.no_grad():
+        weights, of_each_head = (layer(x, x, x, average_attn_weights=mean)[1] for mean in (True, False))
+    assert torch.allclose(weights, of_each_head.mean(dim=1))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -164,12 +178,15 @@ def test_need_weights_false_returns_none(training):
 
     It is faster then, as the weights need not be kept.
     """
-    layer, x = nn.MultiheadAttention(4, 2).train(training), torch.rand(5, 2, 4)
+    layer = nn.MultiheadAttention(4, 2, batch_first=True).train(training)
 
-    output, weights = layer(x, x, x, need_weights=False)
-
-    assert weights is None
-    assert torch.allclose(output, layer(x, x, x)[0], atol=1e-6)
+    for x in (torch.rand(5, 2, 4), torch.rand(5, 4)):
+        for grad_mode in (True, False):
+            with torch.set_grad_enabled(grad_mode):
+                output, weights = layer(x, x, x, need_weights=False)
+                wanted, _ = layer(x, x, x)
+            assert weights is None
+            assert torch.allclose(output, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +237,8 @@ def test_need_weights_decides_which_function_computes(monkeypatch):
         nn.functional, function.__name__, lambda *given: calls.append(function.__name__) or function(*given)
     )
 
-    layer(x, x, x)
+    for mode in (False, True):
+        layer.train(mode)(x, x, x)
     assert calls == []
 
     layer(x, x, x, need_weights=False)
@@ -235,14 +253,16 @@ def test_need_weights_decides_which_function_computes(monkeypatch):
 
 def test_averaging_needs_weights():
     """``average_attn_weights`` of ``MultiheadAttention`` changes nothing if ``need_weights=False``."""
-    layer, x = nn.MultiheadAttention(4, 2), torch.rand(5, 2, 4)
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(5, 2, 4)
 
-    output, weights = layer(x, x, x, need_weights=False)
-    of_each_head, none = layer(x, x, x, need_weights=False, average_attn_weights=False)
+    for mode in (True, False):
+        with torch.set_grad_enabled(mode):
+            output, weights = layer.train(mode)(x, x, x, need_weights=False)
+            of_each_head, none = layer(x, x, x, need_weights=False, average_attn_weights=False)
 
-    assert torch.equal(output, of_each_head)
-    assert weights is None
-    assert none is None
+        assert torch.equal(output, of_each_head)
+        assert weights is None
+        assert none is None
 
 
 def test_attention_to_one_sequence():
@@ -257,6 +277,8 @@ def test_attention_to_one_sequence():
 
     assert torch.equal(output, other(x, key, key)[0])
     assert torch.equal(weights, other(x, key, key)[1])
+    fast = [each(x, key, key, need_weights=False)[0] for each in (layer, other)]
+    assert torch.equal(*fast)
     assert [output.shape, weights.shape] == [(5, 4), (5, 7)]
     assert layer(x, key, key, average_attn_weights=False)[1].shape == (2, 5, 7)
 
@@ -300,6 +322,9 @@ def test_add_bias_kv_adds_a_position():
 
     assert torch.allclose(weights, (query @ key.transpose(1, 2) / 2).softmax(-1), atol=1e-6)
     assert torch.allclose(output, layer.out_proj(weights @ value).transpose(0, 1), atol=1e-6)
+    assert torch.allclose(layer(x, x, x, need_weights=False)[0], output, atol=1e-6)
+    for hidden in ({"attn_mask": torch.ones(5, 5) == 1}, {"key_padding_mask": torch.ones(2, 5) == 1}):
+        assert layer(x, x, x, **hidden)[1].tolist() == [[[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]] * 5] * 2
 
 
 def test_the_parts_of_an_encoder_layer():

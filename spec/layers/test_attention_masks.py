@@ -43,8 +43,12 @@ def test_true_in_the_function_allows():
     layer.in_proj_weight.data = torch.eye(4).repeat(3, 1)
     layer.out_proj.weight.data = torch.eye(4)
 
-    assert torch.allclose(layer(x, x, x, attn_mask=~mask)[0], x, atol=1e-6)
-    assert torch.allclose(F.scaled_dot_product_attention(x, x, x, attn_mask=mask), x, atol=1e-6)
+    for need_weights in (True, False):
+        result, _ = layer(x, x, x, attn_mask=~mask, need_weights=need_weights)
+        assert torch.allclose(result, x, atol=1e-6)
+    for given in (x, x[None]):
+        result = F.scaled_dot_product_attention(given, given, given, attn_mask=mask)
+        assert torch.allclose(result, given, atol=1e-6)
     assert not torch.allclose(layer(x, x, x, attn_mask=mask)[0], x, atol=1e-3)
 
     changed = torch.cat([x[:, :1], torch.zeros(3, 4, 4)], dim=1)  # all but the first step, which is not seen
@@ -53,6 +57,8 @@ def test_true_in_the_function_allows():
     first, other = (encoder(given, src_mask=~mask)[:, 0] for given in (x, changed))
     assert torch.allclose(first, other, atol=1e-6)
     first, other = (decoder(given, x, tgt_mask=~mask)[:, 0] for given in (x, changed))
+    assert torch.allclose(first, other, atol=1e-6)
+    first, other = (decoder(x, given, memory_mask=~mask)[:, 0] for given in (x, changed))
     assert torch.allclose(first, other, atol=1e-6)
 
 
@@ -94,10 +100,11 @@ def test_a_float_mask_is_added_before_the_softmax(name, shape, training):
     for_each_head = mask if name == "attn_mask" else mask[:, None, None]
 
     _, plain = layer(x, x, x, average_attn_weights=False)
-    _, weights = layer(x, x, x, average_attn_weights=False, **{name: mask})
+    output, weights = layer(x, x, x, average_attn_weights=False, **{name: mask})
 
     assert torch.allclose(weights, (plain.log() + for_each_head).softmax(-1), atol=1e-5)
     assert not torch.allclose(weights, plain + for_each_head, atol=1e-3)
+    assert torch.allclose(layer(x, x, x, need_weights=False, **{name: mask})[0], output, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -111,13 +118,15 @@ def test_a_mask_is_boolean_or_float(name, mask):
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     numbers = torch.zeros(mask.shape).masked_fill(mask, -torch.inf)
 
-    assert torch.equal(layer(x, x, x, **{name: mask})[0], layer(x, x, x, **{name: numbers})[0])
-    for integers in (mask.int(), mask.long(), mask.byte()):
-        with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
-            layer(x, x, x, **{name: integers})
+    for options in ({}, {"need_weights": False}):
+        result, _ = layer(x, x, x, **options, **{name: mask})
+        assert torch.equal(result, layer(x, x, x, **options, **{name: numbers})[0])
+        for integers in (mask.int(), mask.long(), mask.byte()):
+            with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
+                layer(x, x, x, **options, **{name: integers})
 
 
-def test_masks_of_two_dtypes_warn():
+def test_masks_of_two_dtypes_warn(recwarn):
     """``MultiheadAttention`` warns if ``attn_mask`` and ``key_padding_mask`` have different dtypes.
 
     A query sees what neither mask forbids, as with two boolean masks.
@@ -134,6 +143,7 @@ def test_masks_of_two_dtypes_warn():
 
     assert torch.equal(weights == 0, causal | padding[:, None])
     assert torch.equal(weights, layer(x, x, x, attn_mask=causal, key_padding_mask=padding)[1])
+    assert list(recwarn) == []
 
     numbers = torch.zeros(3, 5).masked_fill(padding, -torch.inf)
     with pytest.warns(
@@ -153,10 +163,13 @@ def test_a_mask_for_each_head():
     masks = torch.zeros(6, 5, 5, dtype=torch.bool)
     masks[3, 0, 4] = True
 
-    _, each = layer(x, x, x, attn_mask=masks, average_attn_weights=False)
+    output, each = layer(x, x, x, attn_mask=masks, average_attn_weights=False)
+    _, alone = layer(x[1], x[1], x[1], attn_mask=masks[2:4], average_attn_weights=False)
     _, every = layer(x, x, x, attn_mask=masks[3], average_attn_weights=False)
 
     assert (each == 0).nonzero().tolist() == [[1, 1, 0, 4]]
+    assert (alone == 0).nonzero().tolist() == [[1, 0, 4]]
+    assert torch.allclose(layer(x, x, x, attn_mask=masks, need_weights=False)[0], output, atol=1e-6)
     assert (every == 0).nonzero().tolist() == [[n, head, 0, 4] for n in range(3) for head in range(2)]
 
 
@@ -190,16 +203,19 @@ def test_the_shapes_of_an_attention_mask(shape, error, message):
     assert layer(query[0], key[0], key[0], attn_mask=torch.zeros(2, 4, 5))[0].shape == (4, 4)
     causal = {"attn_mask": torch.zeros(3, 4, 5), "is_causal": True, "need_weights": False}
     assert layer(query, key, key, **causal)[0].shape == (3, 4, 4)
-    with pytest.raises(error, match=message):
-        layer(query, key, key, attn_mask=torch.zeros(shape))
+    for need_weights in (True, False):
+        with pytest.raises(error, match=message):
+            layer(query, key, key, attn_mask=torch.zeros(shape), need_weights=need_weights)
     with torch.no_grad():
         fast = layer.eval()(query, query, query, attn_mask=torch.zeros(1, 16) == 1)
     assert fast[0].shape == (3, 4, 4)
 
 
 def test_the_padding_of_one_sequence():
-    """``MultiheadAttention`` raises ``AssertionError`` unless ``key_padding_mask`` is 2-D, or 1-D if
+    """In training ``MultiheadAttention`` raises ``AssertionError`` unless ``key_padding_mask`` is 2-D, 1-D
     unbatched.
+
+    On the fast path it is a ``RuntimeError``.
     """
     layer, x, mask = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4), torch.eye(3, 5) == 1
 
@@ -208,8 +224,12 @@ def test_the_padding_of_one_sequence():
     assert torch.allclose(weights, layer(x, x, x, key_padding_mask=mask)[1][1], atol=1e-6)
     with pytest.raises(AssertionError, match="`key_padding_mask` to be `None` or 1-D but found 2-D"):
         layer(x[1], x[1], x[1], key_padding_mask=mask[:1])
-    with pytest.raises(AssertionError, match="`key_padding_mask` to be `None` or 2-D but found 1-D"):
-        layer(x, x, x, key_padding_mask=mask[1])
+    for wrong in (mask[1], mask[None]):
+        message = f"`key_padding_mask` to be `None` or 2-D but found {wrong.ndim}-D"
+        with pytest.raises(AssertionError, match=message):
+            layer(x, x, x, key_padding_mask=wrong)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="mask shape should match input"):
+        layer.eval()(x, x, x, key_padding_mask=mask[1])
 
 
 def test_a_query_without_keys_is_nan():
@@ -231,8 +251,10 @@ def test_a_query_without_keys_is_nan():
     assert weights.isnan().all(-1).all(-1).tolist() == [False, True, False]
     spoilt = [name for name, p in layer.named_parameters() if p.grad.isnan().any()]
     assert spoilt == ["in_proj_weight", "in_proj_bias", "out_proj.weight"]
-    nothing = torch.ones(5, 5) == 1
-    assert [result.isnan().all().item() for result in layer(x, x, x, attn_mask=nothing)] == [True, True]
+    for grad_mode in (True, False):
+        with torch.set_grad_enabled(grad_mode):
+            results = layer.train(grad_mode)(x, x, x, attn_mask=torch.ones(5, 5) == 1)
+        assert [result.isnan().all().item() for result in results] == [True, True]
 
 
 @pytest.mark.since("2.5")
@@ -281,14 +303,15 @@ def test_without_weights_such_a_query_was_nan(name, mask):
 
 
 @pytest.mark.since("2.5")
+@pytest.mark.parametrize("norm_first", [False, True])
 @pytest.mark.parametrize("layer", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer])
-def test_a_transformer_layer_without_keys_is_finite(layer):
+def test_a_transformer_layer_without_keys_is_finite(layer, norm_first):
     """In training, layers of ``nn.Transformer`` give no NaN for a sequence that is all padding.
 
     They ask attention for no weights. In evaluation without gradients the fast path of the encoder layer
     makes it NaN. See :class:`~torch.nn.TransformerEncoderLayer`.
     """
-    made, x = layer(4, 2, 8, batch_first=True), torch.rand(3, 5, 4)
+    made, x = layer(4, 2, 8, batch_first=True, norm_first=norm_first), torch.rand(3, 5, 4)
     padding = torch.zeros(3, 5, dtype=torch.bool)
     padding[1] = True
     if layer is nn.TransformerDecoderLayer:
@@ -310,8 +333,10 @@ def test_causal_and_left_padding_leave_queries_without_keys():
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 5, 4)
     causal, left = torch.ones(5, 5).triu(1) == 1, torch.tensor([[True, True, False, False, False]] * 2)
 
-    output, _ = layer(x, x, x, attn_mask=causal, key_padding_mask=left)
-    assert output.isnan().any(-1).tolist() == [[True, True, False, False, False]] * 2
+    for grad_mode in (True, False):
+        with torch.set_grad_enabled(grad_mode):
+            output, _ = layer.train(grad_mode)(x, x, x, attn_mask=causal, key_padding_mask=left)
+        assert output.isnan().any(-1).tolist() == [[True, True, False, False, False]] * 2
 
     output, _ = layer(x, x, x, attn_mask=causal, key_padding_mask=left.flip(1))
     assert output.isfinite().all()
@@ -347,6 +372,9 @@ def test_merging_two_masks():
 
     assert torch.equal(merged, (attention + padding[:, None, None]).expand(3, 2, 5, 5))
     assert kind == 2
+    of_heads = torch.randn(6, 5, 5)
+    merged, _ = layer.merge_masks(of_heads, padding, x)
+    assert torch.equal(merged, of_heads.view(3, 2, 5, 5) + padding[:, None, None])
 
 
 @pytest.mark.since("2.1")
@@ -359,3 +387,6 @@ def test_merging_two_boolean_masks():
 
     assert torch.equal(merged, (attention | padding[:, None, None]).expand(3, 2, 5, 5))
     assert kind == 2
+    of_heads = torch.rand(6, 5, 5) > 0.5
+    merged, _ = layer.merge_masks(of_heads, padding, x)
+    assert torch.equal(merged, of_heads.view(3, 2, 5, 5) | padding[:, None, None])

@@ -29,6 +29,10 @@ def test_queries_keys_and_values(batch_first, leading):
     assert layer(query, key, value)[0].shape == query.shape
     with pytest.raises(AssertionError, match="expecting key weights shape"):
         layer(query, value, key)
+    with pytest.raises(AssertionError, match=r"key's sequence and batch dims .* do not match value's"):
+        layer(query, torch.rand(*leading(6), 5), value)
+    with pytest.raises(AssertionError, match="expecting embedding dimension of 8, but got 5"):
+        layer(query[..., :5], key, value)
 
 
 @pytest.mark.parametrize(("batch_first", "leading"), ORDERS)
@@ -42,8 +46,9 @@ def test_source_and_target_of_a_transformer(batch_first, leading):
     source, target = torch.rand(*leading(7), 8), torch.rand(*leading(4), 8)
 
     assert net(source, target).shape == target.shape
-    with pytest.raises(RuntimeError, match="must be equal to d_model"):
-        net(source[..., :6], target)
+    for given in ((source[..., :6], target), (source, target[..., :6])):
+        with pytest.raises(RuntimeError, match="must be equal to d_model"):
+            net(*given)
 
 
 @pytest.mark.parametrize("name", ["src", "tgt", "memory"])

@@ -28,12 +28,12 @@ def test_the_square_mask_follows_the_defaults():
     try:
         with torch.device("meta"):
             mask = nn.Transformer.generate_square_subsequent_mask(3)
-            told = nn.Transformer.generate_square_subsequent_mask(3, device=torch.device("cpu"))
+            told = nn.Transformer.generate_square_subsequent_mask(3, torch.device("cpu"), torch.float16)
     finally:
         torch.set_default_dtype(torch.float32)
 
     assert [mask.dtype, mask.device.type] == [torch.float64, "meta"]
-    assert told.device.type == "cpu"
+    assert [told.dtype, told.device.type] == [torch.float16, "cpu"]
 
 
 @pytest.mark.before("2.6")
@@ -69,11 +69,17 @@ def test_the_square_mask_was_of_32_bits():
     [
         (nn.MultiheadAttention(4, 2), "is_causal", 3),
         (nn.TransformerEncoderLayer(4, 2, 8), "is_causal", 1),
+        (nn.TransformerEncoderLayer(4, 2, 8, norm_first=True), "is_causal", 1),
         (nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 1), "is_causal", 1),
         (nn.TransformerDecoderLayer(4, 2, 8), "tgt_is_causal", 2),
         (nn.TransformerDecoderLayer(4, 2, 8), "memory_is_causal", 2),
+        (nn.TransformerDecoderLayer(4, 2, 8, norm_first=True), "tgt_is_causal", 2),
+        (nn.TransformerDecoderLayer(4, 2, 8, norm_first=True), "memory_is_causal", 2),
     ],
-    ids=["attention", "encoder layer", "encoder", "decoder layer", "memory"],
+    ids=[
+        *("attention", "encoder layer", "norm first", "encoder", "decoder layer", "memory"),
+        *("decoder layer, norm first", "memory, norm first"),
+    ],
 )
 def test_is_causal_needs_a_mask(layer, hint, inputs):
     """In training mode ``MultiheadAttention`` raises ``RuntimeError`` for ``is_causal=True`` without
@@ -152,11 +158,12 @@ def test_is_causal_alone_does_nothing_in_evaluation(layer, hint, inputs):
     ignored in the same way.
     """
     x = torch.rand(3, 5, 4)
-    with torch.no_grad():
-        plain = layer.eval()(*[x] * inputs)
-        hinted = layer(*[x] * inputs, **{hint: True})
+    for options in ({}, {"need_weights": False}) if inputs == 3 else ({},):
+        with torch.no_grad():
+            plain = layer.eval()(*[x] * inputs, **options)
+            hinted = layer(*[x] * inputs, **{hint: True}, **options)
 
-    torch.testing.assert_close(hinted, plain)
+        torch.testing.assert_close(hinted, plain)
 
 
 @pytest.mark.since("2.1")
@@ -242,11 +249,11 @@ def test_a_hint_hides_a_mask_of_a_wrong_size():
 @pytest.mark.parametrize(
     ("net", "name"),
     [
-        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, 0.0), 1), "tgt"),
-        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, 0.0), 1), "memory"),
-        (nn.Transformer(4, 2, 1, 1, 8, 0.0), "src"),
-        (nn.Transformer(4, 2, 1, 1, 8, 0.0), "tgt"),
-        (nn.Transformer(4, 2, 1, 1, 8, 0.0), "memory"),
+        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, 0.0), 2), "tgt"),
+        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, 0.0), 2), "memory"),
+        (nn.Transformer(4, 2, 2, 2, 8, 0.0), "src"),
+        (nn.Transformer(4, 2, 2, 2, 8, 0.0), "tgt"),
+        (nn.Transformer(4, 2, 2, 2, 8, 0.0), "memory"),
     ],
     ids=["decoder", "memory of a decoder", "source", "target", "memory"],
 )
@@ -267,13 +274,14 @@ def test_a_wrong_hint_to_a_transformer(net, name):
     assert torch.allclose(net(x, x, **given, **{f"{name}_key_padding_mask": padding}), masked, atol=1e-5)
 
 
-def test_when_attention_uses_the_hint():
+@pytest.mark.parametrize("training", [True, False])
+def test_when_attention_uses_the_hint(training):
     """``MultiheadAttention`` uses ``is_causal`` only with ``need_weights=False``, without
     ``key_padding_mask``.
 
     Otherwise it applies ``attn_mask``, whatever the hint says.
     """
-    layer, x, other = nn.MultiheadAttention(4, 2), torch.rand(5, 3, 4), torch.eye(5) == 1
+    layer, x, other = nn.MultiheadAttention(4, 2).train(training), torch.rand(5, 3, 4), torch.eye(5) == 1
     causal, masked = layer(x, x, x, attn_mask=CAUSAL)[0], layer(x, x, x, attn_mask=other)[0]
     padding = torch.zeros(3, 5, dtype=torch.bool)
     given = {"attn_mask": other, "is_causal": True}
@@ -285,13 +293,14 @@ def test_when_attention_uses_the_hint():
     )
 
 
-def test_an_encoder_recognizes_a_causal_mask():
+@pytest.mark.parametrize("batch_first", [False, True], ids=["sequence first", "batch first"])
+def test_an_encoder_recognizes_a_causal_mask(batch_first):
     """``TransformerEncoder`` calls its layers with ``is_causal=True`` if ``mask`` is a causal one.
 
     It compares the values; ``is_causal=False`` saves the comparison.
     """
-    encoder, x = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8), 2), torch.rand(5, 3, 4)
-    hints = []
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=batch_first), 2)
+    x, hints = torch.rand(3, 5, 4) if batch_first else torch.rand(5, 3, 4), []
     for layer in encoder.layers:
         layer.register_forward_pre_hook(
             lambda layer, args, kwargs: hints.append(kwargs["is_causal"]), with_kwargs=True
@@ -307,13 +316,14 @@ def test_an_encoder_recognizes_a_causal_mask():
 
 
 @pytest.mark.since("2.1")
-def test_a_decoder_recognizes_a_causal_mask():
+@pytest.mark.parametrize("batch_first", [False, True], ids=["sequence first", "batch first"])
+def test_a_decoder_recognizes_a_causal_mask(batch_first):
     """``TransformerDecoder`` calls its layers with ``tgt_is_causal=True`` if ``tgt_mask`` is a causal one.
 
     It does not look at ``memory_mask``: ``memory_is_causal`` is ``False`` unless it is passed.
     """
-    decoder, x = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 2), torch.rand(5, 3, 4)
-    hints = []
+    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, batch_first=batch_first), 2)
+    x, hints = torch.rand(3, 5, 4) if batch_first else torch.rand(5, 3, 4), []
     for layer in decoder.layers:
         layer.register_forward_pre_hook(
             lambda layer, args, kwargs: hints.append((kwargs["tgt_is_causal"], kwargs["memory_is_causal"])),
@@ -332,21 +342,25 @@ def test_a_decoder_recognizes_a_causal_mask():
 @pytest.mark.since("2.1")
 def test_a_transformer_recognizes_causal_masks():
     """``Transformer`` passes causal hints to its layers if ``src_mask`` and ``tgt_mask`` are causal masks."""
-    net, x = nn.Transformer(4, 2, 1, 1, 8), torch.rand(5, 3, 4)
+    net, x = nn.Transformer(4, 2, 2, 2, 8), torch.rand(5, 3, 4)
     hints = []
-    for layer, name in ((net.encoder.layers[0], "is_causal"), (net.decoder.layers[0], "tgt_is_causal")):
+    for layer in (*net.encoder.layers, *net.decoder.layers):
+        name = "is_causal" if layer in net.encoder.layers else "tgt_is_causal"
         layer.register_forward_pre_hook(
             lambda layer, args, kwargs, name=name: hints.append((name, kwargs[name])), with_kwargs=True
         )
 
     net(x, x, src_mask=CAUSAL)
     net(x, x, tgt_mask=CAUSAL)
+    net(x, x, src_mask=torch.eye(5) == 1, tgt_mask=torch.eye(5) == 1)
 
     assert hints == [
-        ("is_causal", True),
-        ("tgt_is_causal", False),
-        ("is_causal", False),
-        ("tgt_is_causal", True),
+        *[("is_causal", True)] * 2,
+        *[("tgt_is_causal", False)] * 2,
+        *[("is_causal", False)] * 2,
+        *[("tgt_is_causal", True)] * 2,
+        *[("is_causal", False)] * 2,
+        *[("tgt_is_causal", False)] * 2,
     ]
 
 

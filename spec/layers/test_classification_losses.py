@@ -15,11 +15,11 @@ SCORES = [[0.5, -1.0, 0.25], [2.0, 1.5, -0.5]]
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
-@pytest.mark.parametrize("shape", [(2,), (4,), (1, 3), ()], ids=["2", "4", "1x3", "scalar"])
+@pytest.mark.parametrize("shape", [(1,), (2,), (4,), (1, 3), ()], ids=str)
 def test_class_weights_are_one_per_class(loss, shape):
-    """``NLLLoss`` and ``CrossEntropyLoss`` raise ``RuntimeError`` unless ``weight`` has the shape ``(C,)``.
+    """``NLLLoss``, ``CrossEntropyLoss`` of ``(N, C)`` raise ``RuntimeError`` unless ``weight`` is ``(C,)``.
 
-    The constructor takes any tensor; it is the call that raises.
+    The constructor takes any tensor; it is the call that raises. For images ``(1, C)`` passes as well.
     """
     log_probs, classes = torch.tensor(SCORES).log_softmax(1), torch.tensor([1, 2])
     made = loss(torch.ones(shape))
@@ -27,15 +27,14 @@ def test_class_weights_are_one_per_class(loss, shape):
     with pytest.raises(RuntimeError, match="weight tensor should be defined either for all"):
         made(log_probs, classes)
 
-    assert loss(torch.tensor([1.0, 2.0, 4.0]))(log_probs, classes).shape == ()
+    weight, images = torch.tensor([[1.0, 2.0, 4.0]]), (log_probs[..., None], classes[:, None])
+    assert torch.allclose(loss(weight)(*images), loss(weight[0])(log_probs, classes))
 
 
 @pytest.mark.parametrize(
     ("loss", "target"),
     [
-        (nn.NLLLoss, [1, 2]),
-        (nn.CrossEntropyLoss, [1, 2]),
-        (nn.MultiMarginLoss, [1, 2]),
+        *[(loss, [1, 2]) for loss in (nn.NLLLoss, nn.CrossEntropyLoss, nn.MultiMarginLoss)],
         (nn.MultiLabelSoftMarginLoss, [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]]),
     ],
 )
@@ -43,10 +42,11 @@ def test_no_class_weights_are_ones(loss, target):
     """``nn.MultiMarginLoss`` and others give the same without ``weight`` as with a ``weight`` of ones."""
     arguments = torch.tensor(SCORES).log_softmax(1), torch.tensor(target)
 
-    result = loss()(*arguments)
-
-    assert torch.allclose(result, loss(weight=torch.ones(3))(*arguments))
-    assert not torch.allclose(result, loss(weight=torch.tensor([1.0, 2.0, 4.0]))(*arguments))
+    for reduction in ("mean", "sum", "none"):
+        result = loss(reduction=reduction)(*arguments)
+        assert torch.allclose(result, loss(weight=torch.ones(3), reduction=reduction)(*arguments))
+        weight = torch.tensor([1.0, 2.0, 4.0])
+        assert not torch.allclose(result, loss(weight=weight, reduction=reduction)(*arguments))
 
 
 def test_nll_weights_divide_the_mean():
@@ -92,8 +92,9 @@ def test_unknown_classes_are_out_of_bounds(loss, wrong):
     log_probs = torch.tensor(SCORES, device="cpu").log_softmax(1)
     classes = torch.tensor([1, wrong], device="cpu")
 
-    with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
-        loss()(log_probs, classes)
+    for reduction in ("mean", "sum", "none"):
+        with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
+            loss(reduction=reduction)(log_probs, classes)
 
     assert torch.allclose(loss(ignore_index=wrong)(log_probs, classes), -log_probs[0, 1])
     assert torch.allclose(loss()(log_probs, torch.tensor([1, -100], device="cpu")), -log_probs[0, 1])
@@ -124,9 +125,9 @@ def test_size_average_leaves_ignored_targets_out(loss):
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 def test_class_indices_may_be_bytes(loss):
-    """``CrossEntropyLoss`` and ``NLLLoss`` take class indices as ``torch.long`` or ``torch.uint8``.
+    """``CrossEntropyLoss`` and ``NLLLoss`` of ``(N, C)`` take class indices as ``torch.long`` or ``uint8``.
 
-    Other integers, such as those of NumPy's ``int32``, raise: call ``long()`` on them.
+    Other integers, such as NumPy's ``int32``, raise, and so does ``uint8`` for images: call ``long()``.
     """
     log_probs, classes = torch.tensor(SCORES).log_softmax(1), torch.tensor([1, 2])
 
@@ -134,19 +135,19 @@ def test_class_indices_may_be_bytes(loss):
     for dtype in (torch.int32, torch.int16, torch.int8):
         with pytest.raises(RuntimeError, match=r"expected .* Long .*but"):
             loss()(log_probs, classes.to(dtype))
+    with pytest.raises(RuntimeError, match=r"expected .* Long .*but .*Byte"):
+        loss()(log_probs[..., None], classes[:, None].to(torch.uint8))
 
 
 @pytest.mark.parametrize("loss", [nn.NLLLoss, nn.CrossEntropyLoss])
 def test_one_sample_without_a_batch(loss):
-    """``NLLLoss`` and ``CrossEntropyLoss`` take an input of shape ``(C,)`` with a scalar target,
-    unbatched.
-    """
+    """``NLLLoss`` and ``CrossEntropyLoss`` take an unbatched input of shape ``(C,)`` with a scalar target."""
     log_probs = torch.tensor(SCORES[0]).log_softmax(0)
 
-    result = loss(reduction="none")(log_probs, torch.tensor(1))
-
-    assert result.shape == ()
-    assert torch.allclose(result, -log_probs[1])
+    for reduction in ("mean", "sum", "none"):
+        result = loss(reduction=reduction)(log_probs, torch.tensor(1))
+        assert result.shape == ()
+        assert torch.allclose(result, -log_probs[1])
 
 
 def test_class_probabilities_are_floats():
@@ -154,16 +155,14 @@ def test_class_probabilities_are_floats():
 
     Such a target means probabilities: call ``float()`` on what ``F.one_hot`` returns.
     """
-    scores, one_hot = torch.tensor(SCORES), F.one_hot(torch.tensor([1, 2]), 3)
+    scores, classes, loss = torch.tensor(SCORES), torch.tensor([1, 2]), nn.CrossEntropyLoss()
+    one_hot = F.one_hot(classes, 3)
 
-    with pytest.raises(
-        RuntimeError, match="Expected floating point type for target with class probabilities"
-    ):
-        nn.CrossEntropyLoss()(scores, one_hot)
+    for integers in (one_hot, one_hot.int(), one_hot.byte()):
+        with pytest.raises(RuntimeError, match="Expected floating point type for target with class prob"):
+            loss(scores, integers)
 
-    assert torch.allclose(
-        nn.CrossEntropyLoss()(scores, one_hot.float()), nn.CrossEntropyLoss()(scores, torch.tensor([1, 2]))
-    )
+    assert torch.allclose(loss(scores, one_hot.float()), loss(scores, classes))
 
 
 def test_class_probabilities_are_not_checked():
@@ -213,7 +212,7 @@ def test_multi_margin_weights_scale_samples():
 @pytest.mark.since("2.1")
 def test_multi_margin_weights_are_one_per_class():
     """``MultiMarginLoss`` raises ``RuntimeError`` for a ``weight`` of another size, ``ValueError`` for 2D."""
-    for size in (2, 4):
+    for size in (1, 2, 4):
         loss = nn.MultiMarginLoss(weight=torch.ones(size))
         with pytest.raises(RuntimeError, match="inconsistent weight size"):
             loss(torch.tensor(SCORES), torch.tensor([1, 2]))
@@ -230,10 +229,9 @@ def test_multi_margin_asserted_one_dimension():
 
 def test_multi_margin_knows_two_powers():
     """``nn.MultiMarginLoss(p=3)`` raises ``ValueError``: ``p`` is 1 or 2."""
-    scores, classes = torch.tensor(SCORES[0]), torch.tensor(1)
-
-    assert nn.MultiMarginLoss(p=1)(scores, classes) != nn.MultiMarginLoss(p=2)(scores, classes)
-    for p in (0, 3):
+    values = [nn.MultiMarginLoss(p=p)(torch.tensor(SCORES[0]), torch.tensor(1)) for p in (1, 2)]
+    assert values[0] != values[1]
+    for p in (0, 1.5, 3):
         with pytest.raises(ValueError, match="only p == 1 and p == 2 supported"):
             nn.MultiMarginLoss(p=p)
 
@@ -248,6 +246,7 @@ def test_multi_label_margin_stops_at_minus_one():
     result = loss(scores, torch.tensor([1, -1, 0]))
 
     assert torch.equal(result, loss(scores, torch.tensor([1, -1, -1])))
+    assert torch.equal(result, loss(scores[None], torch.tensor([[1, -1, 0]])))
     assert not torch.allclose(result, loss(scores, torch.tensor([1, 0, -1])))
 
 
@@ -302,9 +301,10 @@ def test_multi_label_soft_margin_targets_broadcast():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = nn.MultiLabelSoftMarginLoss()(scores, labels)
+        results = [nn.MultiLabelSoftMarginLoss()(scores, given) for given in (labels, labels[None])]
 
-    assert torch.equal(result, nn.MultiLabelSoftMarginLoss()(scores, torch.stack([labels, labels])))
+    expected = nn.MultiLabelSoftMarginLoss()(scores, torch.stack([labels, labels]))
+    assert results == [expected, expected]
     with pytest.raises(ValueError, match="must be the same as input size"):
         nn.BCEWithLogitsLoss()(scores, labels)
 
@@ -379,9 +379,8 @@ def test_bce_is_100_at_most():
 
     assert loss(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])).tolist() == [100.0, 100.0]
     assert loss(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0])).tolist() == [0.0, 0.0]
-    assert (
-        loss(torch.tensor([1e-60], dtype=torch.float64), torch.ones(1, dtype=torch.float64)).item() == 100.0
-    )
+    tiny, one = torch.tensor([1e-60, 1.0], dtype=torch.float64)
+    assert loss(tiny, one).item() == 100.0
 
 
 def test_bce_gradients_are_not_clamped_with_it():

@@ -42,8 +42,10 @@ def test_both_have_to_be_complex():
     Nothing is converted: write ``x.to(torch.complex64)``.
     """
     for dtype, given in ((torch.complex64, X.real), (torch.float32, X)):
-        with pytest.raises(RuntimeError, match="dtype"):
-            nn.Linear(2, 3, dtype=dtype)(given)
+        for inputs in (given, given[0], given[None]):
+            for bias in (True, False):
+                with pytest.raises(RuntimeError, match=r"dtype|scalar type"):
+                    nn.Linear(2, 3, bias, dtype=dtype)(inputs)
 
 
 @pytest.mark.parametrize(

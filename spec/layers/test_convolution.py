@@ -116,12 +116,17 @@ def test_padding_same_keeps_the_size(layer, sizes, kernel, mode):
         same = layer(2, 3, kernel[: len(sizes)], padding="same", dilation=dilation, padding_mode=mode)
         assert same(torch.rand(1, 2, *sizes)).shape == (1, 3, *sizes)
     with pytest.raises(ValueError, match="not supported for strided convolutions"):
-        layer(2, 3, kernel[: len(sizes)], padding="same", stride=2, padding_mode=mode)
+        layer(2, 3, kernel[: len(sizes)], (2, 1, 1)[: len(sizes)], padding="same", padding_mode=mode)
 
 
 @pytest.mark.parametrize(
     ("mode", "values"),
-    [("zeros", [3210.0, 4321.0, 432.0, 43.0]), ("circular", [3214.0, 4321.0, 1432.0, 2143.0])],
+    [
+        ("zeros", [3210.0, 4321.0, 432.0, 43.0]),
+        ("circular", [3214.0, 4321.0, 1432.0, 2143.0]),
+        ("replicate", [3211.0, 4321.0, 4432.0, 4443.0]),
+        ("reflect", [3212.0, 4321.0, 3432.0, 2343.0]),
+    ],
 )
 def test_padding_same_of_an_even_kernel_is_lopsided(mode, values):
     """By default ``Conv1d(padding="same")`` with an even kernel pads one more at the end than at the start.
@@ -177,13 +182,14 @@ def test_padding_mode_says_what_is_padded(convolution, padding, mode, values):
     ("arguments", "message"),
     [
         ({"groups": 0}, "groups must be a positive integer"),
+        ({"groups": -2}, "groups must be a positive integer"),
         ({"in_channels": 5, "groups": 2}, "in_channels must be divisible by groups"),
         ({"out_channels": 5, "groups": 2}, "out_channels must be divisible by groups"),
         ({"padding": "full"}, "Invalid padding string 'full', should be one of"),
         ({"padding": "same", "stride": 2}, "padding='same' is not supported for strided convolutions"),
         ({"padding_mode": "mirror"}, "padding_mode must be one of .* but got padding_mode='mirror'"),
     ],
-    ids=["no group", "in_channels", "out_channels", "padding", "stride", "padding_mode"],
+    ids=["no group", "negative", "in_channels", "out_channels", "padding", "stride", "padding_mode"],
 )
 @pytest.mark.parametrize("layer", [nn.Conv1d, nn.Conv2d, nn.Conv3d])
 def test_what_a_convolution_refuses(layer, arguments, message):
@@ -215,6 +221,7 @@ def test_output_size_of_a_transposed_convolution(size):
 
     assert layer(torch.rand(2, 5, 6, 7)).shape == (2, 4, 13, 15)
     assert layer(torch.rand(2, 5, 6, 7), output_size=size).shape == (2, 4, 13, 16)
+    assert layer(torch.rand(5, 6, 7), output_size=size[-3:]).shape == (4, 13, 16)
 
 
 def test_a_wrong_output_size():
@@ -223,6 +230,7 @@ def test_a_wrong_output_size():
     """
     layer, x = nn.ConvTranspose1d(5, 4, 3, stride=2), torch.rand(2, 5, 6)
 
+    assert [layer(x, output_size=[size]).shape[-1] for size in (13, 14)] == [13, 14]
     message = r"requested an output size of \[15\], .* range from \[13\] to \[14\]"
     with pytest.raises(ValueError, match=message):
         layer(x, output_size=[15])

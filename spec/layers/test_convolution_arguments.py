@@ -169,8 +169,9 @@ def test_an_input_has_enough_to_pad_with(convolution, dimensions, padding_mode, 
     layer = convolution(1, 1, 1, padding=most, padding_mode=padding_mode)
 
     assert layer(x).shape == (1, 1, *[4 + 2 * most] * dimensions)
-    with pytest.raises(RuntimeError, match=message):
-        convolution(1, 1, 1, padding=most + 1, padding_mode=padding_mode)(x)
+    for padding in (most + 1, (most + 1, 1, 1)[:dimensions], (1, 1, most + 1)[-dimensions:]):
+        with pytest.raises(RuntimeError, match=message):
+            convolution(1, 1, 1, padding=padding, padding_mode=padding_mode)(x)
     for mode in ("replicate", "zeros"):
         assert convolution(1, 1, 1, padding=9, padding_mode=mode)(x).shape == (1, 1, *[22] * dimensions)
 

@@ -116,6 +116,8 @@ def test_ctc_of_too_short_an_input_is_infinite():
     assert loss(log_probs, labels, torch.tensor([2, 2]), three).isinf().tolist() == [True, True]
     assert loss(log_probs, labels, torch.tensor([3, 3]), three).isinf().tolist() == [False, True]
     assert loss(log_probs, labels, torch.tensor([4, 4]), three).isinf().tolist() == [False, False]
+    for reduction in ("mean", "sum"):
+        assert nn.CTCLoss(reduction=reduction)(log_probs, labels, three, three).item() == float("inf")
 
 
 def test_zero_infinity_clears_the_gradients():
@@ -146,10 +148,12 @@ def test_ctc_does_not_look_for_blanks_in_targets():
     """
     log_probs = torch.randn(6, 1, 4).log_softmax(2)
 
-    loss = nn.CTCLoss()(log_probs, torch.tensor([[2, 0, 1]]), torch.tensor([6]), torch.tensor([3]))
+    for blank in (0, 2):
+        for targets in (torch.tensor([[2, 0, 1]]), torch.tensor([2, 0, 1])):
+            loss = nn.CTCLoss(blank)(log_probs, targets, torch.tensor([6]), torch.tensor([3]))
 
-    assert loss.isfinite()
-    assert loss > 0
+            assert loss.isfinite()
+            assert loss > 0
 
 
 def test_ctc_lengths_are_of_one_kind():
@@ -169,8 +173,11 @@ def test_ctc_input_lengths_fit_the_input():
     """``CTCLoss`` raises ``RuntimeError`` for an input length that is greater than the number of steps."""
     log_probs, labels, loss = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), nn.CTCLoss()
 
-    with pytest.raises(RuntimeError, match="Expected input_lengths to have value at most 6, but got value 7"):
-        loss(log_probs, labels, torch.tensor([6, 7]), torch.tensor([3, 3]))
+    message = "Expected input_lengths to have value at most 6, but got value 7"
+    for lengths in ((torch.tensor([6, 7]), torch.tensor([3, 3])), ((6, 7), (3, 3))):
+        for given in (labels, labels.flatten()):
+            with pytest.raises(RuntimeError, match=message):
+                loss(log_probs, given, *lengths)
 
     assert loss(log_probs, labels, torch.tensor([6, 4]), torch.tensor([3, 3])).isfinite()
 

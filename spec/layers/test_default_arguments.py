@@ -90,6 +90,11 @@ def test_defaults_of_attention(function, defaults):
 
     assert {name: parameters[name].default for name in defaults} == defaults
 
+    layer, net = nn.MultiheadAttention(4, 2), nn.Transformer(4, 2, 1, 1, 8)
+    assert [layer.dropout, layer.batch_first, layer.bias_k, layer.add_zero_attn] == [0.0, False, None, False]
+    assert {part.p for part in net.modules() if isinstance(part, nn.Dropout)} == {0.1}
+    assert net.encoder.layers[0].self_attn.dropout == 0.1
+
 
 @pytest.mark.since("2.1")
 def test_defaults_of_transformers():
@@ -105,6 +110,8 @@ def test_defaults_of_transformers():
     assert [hints[name].default for name in names] == [None, None, False]
     for layer in (nn.Transformer, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer):
         assert inspect.signature(layer).parameters["bias"].default is True
+        linear = [part for part in layer(4, 2).modules() if isinstance(part, nn.Linear)]
+        assert [part.bias.ndim for part in linear] == [1] * len(linear)
 
 
 @pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])

@@ -50,6 +50,8 @@ def test_offsets_say_where_bags_begin():
 
     assert layer(x, torch.tensor([0, 2])).tolist() == [[3.0, 30.0], [20.0, 200.0]]
     assert layer(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [14.0, 140.0], [8.0, 80.0]]
+    largest = nn.EmbeddingBag.from_pretrained(TABLE, mode="max")
+    assert largest(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [8.0, 80.0], [8.0, 80.0]]
     with pytest.raises(RuntimeError, match=r"offsets\[0\] has to be 0"):
         layer(x, torch.tensor([1, 2]))
 
@@ -61,10 +63,11 @@ def test_one_dimension_needs_offsets():
     """
     layer, x = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum"), torch.tensor([0, 1, 3])
 
-    with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor but got None$"):
-        layer(x)
-    with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor$"):
-        layer(x, torch.tensor([[0, 2]]))
+    for mode in ("sum", "mean", "max"):
+        with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor but got None$"):
+            nn.EmbeddingBag(4, 2, mode=mode)(x)
+        with pytest.raises(ValueError, match=r"^offsets has to be a 1D Tensor$"):
+            nn.EmbeddingBag(4, 2, mode=mode)(x, torch.tensor([[0, 2]]))
     assert layer(x.unsqueeze(0)).tolist() == [[11.0, 110.0]]
 
 
@@ -77,8 +80,9 @@ def test_two_dimensions_refuse_offsets():
     x = torch.tensor([[0, 1], [2, 3]])
 
     assert layer(x).tolist() == [[3.0, 30.0], [12.0, 120.0]]
-    with pytest.raises(ValueError, match="if input is 2D, then offsets has to be None"):
-        layer(x, torch.tensor([0, 2]))
+    for mode in ("sum", "mean", "max"):
+        with pytest.raises(ValueError, match="if input is 2D, then offsets has to be None"):
+            nn.EmbeddingBag(4, 2, mode=mode)(x, torch.tensor([0, 2]))
     for wrong in (x.unsqueeze(0), x[0, 0]):
         with pytest.raises(
             ValueError, match=f"to be 1D or 2D Tensor, but got Tensor of dimension {wrong.ndim}"
@@ -177,8 +181,9 @@ def test_only_a_sum_is_weighted(mode):
     """
     layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode)
 
-    with pytest.raises(NotImplementedError, match="per_sample_weights is only supported for mode='sum'"):
-        layer(torch.tensor([[0, 1]]), per_sample_weights=torch.tensor([[0.25, 0.75]]))
+    for x, offsets in ((torch.tensor([[0, 1]]), None), (torch.tensor([0, 1]), torch.tensor([0]))):
+        with pytest.raises(NotImplementedError, match="per_sample_weights is only supported for mode='sum'"):
+            layer(x, offsets, per_sample_weights=torch.tensor([0.25, 0.75]).view(x.shape))
 
 
 def test_per_sample_weights_have_the_shape_of_the_input():
@@ -219,11 +224,12 @@ def test_padding_is_left_out(mode, rows):
 
     What is in row 3 never shows: a bag of padding alone gives zeros, whatever was written there.
     """
-    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode, padding_idx=3)
+    for index in (3, -1):
+        layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode, padding_idx=index)
 
-    assert layer.weight[3].tolist() == [8.0, 80.0]
-    assert layer(torch.tensor([[0, 3, 2], [3, 3, 3]])).tolist() == rows
-    assert layer(torch.tensor([0, 3, 2, 3]), torch.tensor([0, 3])).tolist() == rows
+        assert layer.weight[3].tolist() == [8.0, 80.0]
+        assert layer(torch.tensor([[0, 3, 2], [3, 3, 3]])).tolist() == rows
+        assert layer(torch.tensor([0, 3, 2, 3]), torch.tensor([0, 3])).tolist() == rows
 
 
 @pytest.mark.since("2.14")
@@ -237,6 +243,9 @@ def test_gradients_may_be_scaled_by_frequency():
     scaled(x).sum().backward()
 
     assert plain.weight.grad.flatten().tolist() == [0.0, 4.0, 1.0, 1.0]
+    assert scaled.weight.grad.flatten().tolist() == [0.0, 1.0, 1.0, 1.0]
+    scaled.zero_grad()
+    scaled(x.flatten(), torch.tensor([0, 1, 4])).sum().backward()
     assert scaled.weight.grad.flatten().tolist() == [0.0, 1.0, 1.0, 1.0]
 
 

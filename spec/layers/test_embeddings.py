@@ -27,19 +27,19 @@ def test_a_list_of_indices_is_refused():
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64], ids=str)
-@pytest.mark.parametrize("shape", [(), (3,), (3, 1), (2, 0, 3)], ids=str)
+@pytest.mark.parametrize("shape", [(), (3,), (3, 2), (2, 0, 3), (2, 3, 1, 2)], ids=str)
 def test_indices_of_any_shape(dtype, shape):
     """``nn.Embedding`` takes int32 or int64 indices of any shape; the rows are the last dimension."""
-    layer = nn.Embedding(5, 4)
+    layer, indices = nn.Embedding(5, 4), torch.randint(5, shape, dtype=dtype)
 
-    result = layer(torch.full(shape, 2, dtype=dtype))
+    result = layer(indices)
 
     assert result.shape == (*shape, 4)
-    assert torch.equal(result, layer.weight[2].expand(*shape, 4))
+    assert torch.equal(result, layer.weight[indices.long()])
 
 
 @pytest.mark.parametrize(
-    "dtype", [torch.int16, torch.uint8, torch.bool, torch.float32, torch.float64], ids=str
+    "dtype", [torch.int8, torch.int16, torch.uint8, torch.bool, torch.float32, torch.float64], ids=str
 )
 def test_indices_are_int32_or_int64(dtype):
     """``nn.Embedding`` raises ``RuntimeError`` for indices that are neither int32 nor int64.
@@ -61,8 +61,10 @@ def test_an_index_outside_the_table(index):
     """
     layer = nn.Embedding(5, 3, padding_idx=-1, device="cpu")
 
-    with pytest.raises(IndexError, match=r"^index out of range in self$"):
-        layer(torch.tensor([2, index], device="cpu"))
+    for dtype in (torch.int64, torch.int32):
+        for indices in (torch.tensor([2, index], device="cpu"), torch.tensor([[index], [2]], device="cpu")):
+            with pytest.raises(IndexError, match=r"^index out of range in self$"):
+                layer(indices.to(dtype))
 
     assert layer.padding_idx == 4
     assert torch.equal(layer(torch.tensor([4, 0], device="cpu")), layer.weight[[4, 0]])
@@ -141,6 +143,7 @@ def test_padding_idx_counts_from_the_end(make, given, kept):
 @pytest.mark.parametrize("given", [4, -5], ids=["beyond", "before"])
 def test_padding_idx_must_be_a_row(make, given):
     """``Embedding`` and ``EmbeddingBag`` raise ``AssertionError`` for a ``padding_idx`` out of range."""
+    assert [make(4, 2, padding_idx=index).padding_idx for index in (3, -4)] == [3, 0]
     with pytest.raises(AssertionError, match=r"(?i)padding_idx must be within num_embeddings"):
         make(4, 2, padding_idx=given)
 
@@ -229,7 +232,8 @@ def test_a_bag_reduces_its_rows(mode, rows):
     bags = torch.tensor([[0, 1], [2, 2]])
 
     assert nn.EmbeddingBag(3, 2).mode == "mean"
-    assert nn.EmbeddingBag.from_pretrained(table, mode=mode)(bags).tolist() == rows
+    layer = nn.EmbeddingBag.from_pretrained(table, mode=mode)
+    assert layer(bags).tolist() == layer(bags.flatten(), torch.tensor([0, 2])).tolist() == rows
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
@@ -299,11 +303,11 @@ def test_a_sparse_embedding_has_sparse_gradients(make):
     """
     layer = make(4, 2, sparse=True)
 
-    layer(torch.tensor([[1]])).sum().backward()
+    layer(torch.tensor([[3], [1]])).sum().backward()
 
     assert layer.weight.grad.is_sparse is True
-    assert layer.weight.grad.coalesce().indices().tolist() == [[1]]
-    assert layer.weight.grad.to_dense().tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+    assert layer.weight.grad.coalesce().indices().tolist() == [[1, 3]]
+    assert layer.weight.grad.to_dense().tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
@@ -374,6 +378,8 @@ def test_how_embeddings_print():
     assert repr(nn.Embedding(5, 3, 0, 1.5, 3.0, True, True)) == (
         "Embedding(5, 3, padding_idx=0, max_norm=1.5, norm_type=3.0, scale_grad_by_freq=True, sparse=True)"
     )
+    assert repr(nn.Embedding(5, 3, max_norm=1.5)) == "Embedding(5, 3, max_norm=1.5)"
+    assert repr(nn.Embedding(5, 3, sparse=True)) == "Embedding(5, 3, sparse=True)"
     assert repr(nn.EmbeddingBag(5, 3, sparse=True, include_last_offset=True)) == (
         "EmbeddingBag(5, 3, mode='mean')"
     )

@@ -18,7 +18,7 @@ def test_a_linear_layer_of_no_outputs():
     """
     layer = nn.utils.skip_init(nn.Linear, 2, 0)
 
-    assert layer(torch.rand(5, 2)).shape == (5, 0)
+    assert [layer(torch.rand(*n, 2)).shape for n in ((), (5,), (4, 5))] == [(0,), (5, 0), (4, 5, 0)]
     assert {name: tuple(p.shape) for name, p in layer.named_parameters()} == {"weight": (0, 2), "bias": (0,)}
     assert sum(p.numel() for p in layer.parameters()) == 0
     assert layer.load_state_dict(layer.state_dict()) == ([], [])
@@ -31,13 +31,17 @@ def test_a_linear_layer_of_no_inputs_returns_its_bias():
     with torch.no_grad():
         layer.bias.copy_(torch.tensor([2.0, 3.0, 5.0]))
 
+    assert layer(torch.rand(0)).tolist() == [2.0, 3.0, 5.0]
+    assert layer(torch.rand(1, 2, 0)).tolist() == [[[2.0, 3.0, 5.0]] * 2]
     assert layer(torch.rand(2, 0)).tolist() == [[2.0, 3.0, 5.0]] * 2
     assert bare(torch.rand(2, 0)).tolist() == [[0.0, 0.0, 0.0]] * 2
 
 
-@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop]
+)
 def test_empty_parameters_are_trained(optimizer):
-    """An empty parameter gets an empty ``grad`` of its shape in ``backward()``, and optimizers step it.
+    """An empty parameter gets an empty ``grad`` of its shape in ``backward()``; ``SGD`` and ``Adam`` step it.
 
     So an empty layer need not be kept away from the optimizer.
     """
@@ -61,9 +65,9 @@ def test_the_norm_of_empty_gradients_is_zero():
     (layer(torch.rand(5, 2)).sum() + other(torch.tensor([3.0, 4.0]))).backward()
     parameters = [*layer.parameters(), other.weight]
 
-    assert nn.utils.clip_grad_norm_(parameters, 10.0).item() == 5.0
-    assert nn.utils.clip_grad_norm_(layer.parameters(), 10.0).item() == 0.0
     for foreach in (True, False):
+        assert nn.utils.clip_grad_norm_(parameters, 10.0, foreach=foreach).item() == 5.0
+        assert nn.utils.clip_grad_norm_(layer.parameters(), 10.0, foreach=foreach).item() == 0.0
         with pytest.raises(RuntimeError, match=r"operation does not have an|numel\(\) == 0"):
             nn.utils.clip_grad_norm_(parameters, 10.0, norm_type=float("inf"), foreach=foreach)
 
@@ -71,12 +75,13 @@ def test_the_norm_of_empty_gradients_is_zero():
 def test_empty_parameters_keep_their_shape_in_a_vector():
     """``vector_to_parameters`` gives a parameter without elements its own shape, and takes nothing for it."""
     net = nn.Sequential(nn.utils.skip_init(nn.Linear, 2, 0), nn.Linear(1, 1))
+    net.append(nn.utils.skip_init(nn.Linear, 0, 2, bias=False))
 
     vector = nn.utils.parameters_to_vector(net.parameters())
     nn.utils.vector_to_parameters(torch.tensor([2.0, 3.0]), net.parameters())
 
     assert vector.shape == (2,)
-    assert [tuple(p.shape) for p in net.parameters()] == [(0, 2), (0,), (1, 1), (1,)]
+    assert [tuple(p.shape) for p in net.parameters()] == [(0, 2), (0,), (1, 1), (1,), (2, 0)]
     assert [net[1].weight.item(), net[1].bias.item()] == [2.0, 3.0]
 
 

@@ -29,7 +29,7 @@ def test_when_attention_takes_the_fast_path(monkeypatch):
         assert more(x, x, x) != "fused"
         assert layer(x, x.clone(), x) != "fused"
         assert layer(x, x, x.clone()) != "fused"
-        assert layer(one, one, one) != "fused"
+        assert isinstance(layer(one, one, one), tuple)
         assert sequence_first(x, x, x) != "fused"
         assert layer.train()(x, x, x) != "fused"
 
@@ -162,7 +162,7 @@ def test_when_an_encoder_layer_takes_the_fast_path(monkeypatch):
     assert layer(x) != "fused"
     with torch.no_grad():
         assert layer(x) == "fused"
-        assert layer(x[0]) != "fused"
+        assert isinstance(layer(x[0]), torch.Tensor)
         assert sequence_first(x) != "fused"
         assert layer.train()(x) != "fused"
 

@@ -75,7 +75,8 @@ def test_linear_without_bias_is_the_product_alone():
     layer = nn.Linear(2, 3, bias=False)
     layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
-    assert layer(torch.tensor([10.0, 1.0])).tolist() == [12.0, 34.0, 56.0]
+    for shape in ((2,), (1, 2), (1, 1, 2)):
+        assert layer(torch.tensor([10.0, 1.0]).view(shape)).flatten().tolist() == [12.0, 34.0, 56.0]
 
 
 @pytest.mark.parametrize("leading", [(), (4,), (4, 5), (0, 5)], ids=["none", "batch", "two", "empty"])
@@ -146,6 +147,8 @@ def test_bilinear_does_not_broadcast(sizes):
 
     with pytest.raises(RuntimeError, match=r"bilinear\(\): input (batch )?dimensions do not match"):
         layer(x, y)
+    with pytest.raises(RuntimeError, match=r"bilinear\(\): input (batch )?dimensions do not match"):
+        nn.Bilinear(3, 2, 4)(y, x)
 
     assert layer(x, y.expand(*x.shape[:-1], 3)).shape == (*x.shape[:-1], 4)
 
@@ -207,7 +210,7 @@ def test_identity_is_called_with_one_input():
 
     It cannot stand in for a layer of several inputs, such as :class:`~torch.nn.Bilinear` or attention.
     """
-    layer, x = nn.Identity(54), torch.rand(2)
+    layer, x = nn.Identity(54, size=3), torch.rand(2)
 
     assert layer(input=x) is x
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):

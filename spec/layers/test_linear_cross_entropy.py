@@ -70,13 +70,13 @@ def test_linear_cross_entropy_smooths_labels(chunked):
     """
     inputs, classes = torch.randn(4, 5), torch.tensor([0, 2, 1, 2])
     options = nn.LinearCrossEntropyOptions() if chunked else None
-    loss = nn.LinearCrossEntropyLoss(5, 3, label_smoothing=0.25, options=options)
     smoothed = torch.full((4, 3), 0.25 / 3)
     smoothed[range(4), classes] += 0.75
 
-    result = loss(inputs, classes)
-
-    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs), smoothed))
+    for how in ("mean", "sum", "none"):
+        loss = nn.LinearCrossEntropyLoss(5, 3, label_smoothing=0.25, reduction=how, options=options)
+        wanted = F.cross_entropy(loss.linear(inputs), smoothed, reduction=how)
+        assert torch.allclose(loss(inputs, classes), wanted)
     assert nn.LinearCrossEntropyLoss(5, 3).label_smoothing == 0.0
 
 
@@ -114,7 +114,11 @@ def test_linear_cross_entropy_bias_is_flat():
 
 
 @pytest.mark.since("2.13")
-@pytest.mark.parametrize("weight", [torch.ones(2), torch.ones(1, 3)], ids=["2", "1x3"])
+@pytest.mark.parametrize(
+    "weight",
+    [torch.ones(2), torch.ones(4), torch.ones(1, 3), torch.ones(())],
+    ids=["2", "4", "1x3", "scalar"],
+)
 def test_linear_cross_entropy_weight_is_one_per_class(weight):
     """``LinearCrossEntropyLoss`` raises ``RuntimeError`` if ``weight`` has not the shape ``(num_classes,)``.
 
@@ -128,14 +132,16 @@ def test_linear_cross_entropy_weight_is_one_per_class(weight):
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_of_weighted_probabilities():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_of_weighted_probabilities(chunked):
     """By default ``LinearCrossEntropyLoss(weight=w)`` of ``(N, C)`` probabilities divides by ``N``, not by
     weights.
 
     Of class indices it divides by the weights of the targets, as ``CrossEntropyLoss`` does.
     """
     inputs, classes, weight = torch.randn(2, 5), torch.tensor([1, 2]), torch.tensor([1.0, 2.0, 5.0])
-    loss = nn.LinearCrossEntropyLoss(5, 3, weight=weight)
+    options = nn.LinearCrossEntropyOptions() if chunked else None
+    loss = nn.LinearCrossEntropyLoss(5, 3, weight=weight, options=options)
     total = F.cross_entropy(loss.linear(inputs), classes, weight, reduction="sum")
 
     assert torch.allclose(loss(inputs, F.one_hot(classes, 3).float()), total / 2)
@@ -150,15 +156,16 @@ def test_linear_cross_entropy_ignores_a_class(chunked):
     In chunks or at once. The attribute ``ignore_index`` is ``None`` then.
     """
     options = nn.LinearCrossEntropyOptions() if chunked else None
-    loss = nn.LinearCrossEntropyLoss(5, 3, options=options)
-    inputs = torch.randn(2, 5, requires_grad=True)
+    for reduction in ("mean", "sum", "none"):
+        loss = nn.LinearCrossEntropyLoss(5, 3, reduction=reduction, options=options)
+        inputs = torch.randn(2, 5, requires_grad=True)
 
-    result = loss(inputs, torch.tensor([1, -100]))
-    result.backward()
+        result = loss(inputs, torch.tensor([1, -100])).sum()
+        result.backward()
 
-    assert torch.allclose(result, F.cross_entropy(loss.linear(inputs[:1]), torch.tensor([1])))
-    assert inputs.grad[1].tolist() == [0.0] * 5
-    assert inputs.grad[0].abs().sum() > 0
+        assert torch.allclose(result, F.cross_entropy(loss.linear(inputs[:1]), torch.tensor([1])))
+        assert inputs.grad[1].tolist() == [0.0] * 5
+        assert inputs.grad[0].abs().sum() > 0
 
 
 @pytest.mark.since("2.13")
@@ -170,36 +177,36 @@ def test_linear_probabilities_know_no_ignored_class(ignore_index):
     """
     loss = nn.LinearCrossEntropyLoss(5, 3, ignore_index=ignore_index)
 
-    with pytest.raises(
-        RuntimeError, match="ignore_index cannot be specified when target contains probabilities"
-    ):
+    with pytest.raises(RuntimeError, match="ignore_index cannot be specified when target contains"):
         loss(torch.randn(2, 5), torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.0, 0.75]]))
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_indices_may_be_bytes():
-    """``LinearCrossEntropyLoss`` takes ``torch.long`` or ``uint8`` indices; ``int32`` raises
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_indices_may_be_bytes(chunked):
+    """By default ``LinearCrossEntropyLoss`` takes ``torch.long`` or ``uint8`` indices; ``int32`` raises
     ``RuntimeError``.
+
+    With ``out_features``, ``uint8`` raises as well.
     """
-    loss, inputs, classes = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5), torch.tensor([1, 2])
+    loss = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions() if chunked else None)
+    inputs, classes = torch.randn(2, 5), torch.tensor([1, 2])
 
     assert torch.equal(loss(inputs, classes.to(torch.uint8)), loss(inputs, classes))
     with pytest.raises(RuntimeError, match=r"expected .* Long .*but .* Int"):
         loss(inputs, classes.to(torch.int32))
+    with pytest.raises(RuntimeError, match=r"expected .* Long .*but .*Byte"):
+        nn.LinearCrossEntropyLoss(5, 3, out_features=(1,))(inputs, classes[:, None].to(torch.uint8))
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_probabilities_are_floats():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_probabilities_are_floats(chunked):
     """``LinearCrossEntropyLoss`` raises ``RuntimeError`` for an integer target of shape ``(N, C)``."""
-    loss, inputs, one_hot = (
-        nn.LinearCrossEntropyLoss(5, 3),
-        torch.randn(2, 5),
-        F.one_hot(torch.tensor([1, 2]), 3),
-    )
+    loss = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions() if chunked else None)
+    inputs, one_hot = torch.randn(2, 5), F.one_hot(torch.tensor([1, 2]), 3)
 
-    with pytest.raises(
-        RuntimeError, match="Expected floating point type for target with class probabilities"
-    ):
+    with pytest.raises(RuntimeError, match=r"Expected floating point type|same number of dimensions"):
         loss(inputs, one_hot)
 
     assert torch.allclose(loss(inputs, one_hot.float()), loss(inputs, torch.tensor([1, 2])))
@@ -272,9 +279,12 @@ def test_chunks_are_walked_back_once(reduction, bias):
             *(5, 3),
             bias=bias,
             reduction=reduction,
-            options=nn.LinearCrossEntropyOptions(allow_retain_graph=n),
+            options=options,
         )
-        for n in (False, True)
+        for options in (
+            nn.LinearCrossEntropyOptions(),
+            nn.LinearCrossEntropyOptions(allow_retain_graph=True),
+        )
     )
 
     result = once(inputs, classes)

@@ -14,40 +14,47 @@ from torch.nn import functional as F
 
 
 @pytest.mark.parametrize(
-    ("loss", "margin"),
+    ("loss", "margin", "given", "value"),
     [
-        (nn.HingeEmbeddingLoss, 1.0),
-        (nn.MultiMarginLoss, 1.0),
-        (nn.TripletMarginLoss, 1.0),
-        (nn.TripletMarginWithDistanceLoss, 1.0),
-        (nn.CosineEmbeddingLoss, 0.0),
-        (nn.MarginRankingLoss, 0.0),
+        (nn.HingeEmbeddingLoss, 1.0, torch.tensor([[0.25], [-1.0]]), 0.75),
+        (nn.MultiMarginLoss, 1.0, (torch.zeros(2), torch.tensor(0)), 0.5),
+        (nn.TripletMarginLoss, 1.0, torch.ones(3, 1, 2), 1.0),
+        (nn.TripletMarginWithDistanceLoss, 1.0, torch.ones(3, 1, 2), 1.0),
+        (nn.CosineEmbeddingLoss, 0.0, (torch.ones(1, 2), torch.ones(1, 2), torch.tensor([-1.0])), 1.0),
+        (nn.MarginRankingLoss, 0.0, torch.ones(3, 1), 0.0),
     ],
 )
-def test_margins_are_one_or_zero(loss, margin):
+def test_margins_are_one_or_zero(loss, margin, given, value):
     """``margin`` of losses is 1 by default, but 0 in ``CosineEmbeddingLoss`` and ``MarginRankingLoss``."""
     assert loss().margin == margin
+    assert loss()(*given).item() == pytest.approx(value)
     assert loss(margin=0.25).margin == 0.25
 
 
-@pytest.mark.parametrize(
-    ("loss", "eps"), [(nn.PoissonNLLLoss, 1e-8), (nn.GaussianNLLLoss, 1e-6), (nn.TripletMarginLoss, 1e-6)]
-)
-def test_eps_is_small(loss, eps):
+def test_eps_is_small():
     """``eps`` is 1e-6 by default in ``GaussianNLLLoss`` and ``TripletMarginLoss``, 1e-8 in
     ``PoissonNLLLoss``.
     """
-    assert loss().eps == eps
-    assert loss(eps=0.25).eps == 0.25
+    zero, one = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+    losses = nn.PoissonNLLLoss(log_input=False), nn.GaussianNLLLoss(), nn.TripletMarginLoss()
+    values = losses[0](zero, one), losses[1](zero, zero, zero), losses[2](zero, zero, one / 2)
+
+    assert [loss.eps for loss in losses] == [1e-8, 1e-6, 1e-6]
+    wanted = [-math.log(1e-8), 0.5 * math.log(1e-6), 0.5 + 2e-6]
+    assert [value.item() for value in values] == pytest.approx(wanted, rel=1e-9)
 
 
-@pytest.mark.parametrize(("loss", "p"), [(nn.MultiMarginLoss, 1), (nn.TripletMarginLoss, 2)])
-def test_p_is_one_or_two(loss, p):
+def test_p_is_one_or_two():
     """``p`` is 1 by default in ``MultiMarginLoss``, and 2, the Euclidean distance, in
     ``TripletMarginLoss``.
     """
-    assert loss().p == p
-    assert loss(p=3 - p).p == 3 - p
+    anchor, positive = torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]])
+
+    assert [nn.MultiMarginLoss().p, nn.TripletMarginLoss().p] == [1, 2]
+    assert nn.MultiMarginLoss()(torch.tensor([0.5, -1.0, 0.25]), torch.tensor(1)).item() == pytest.approx(
+        4.75 / 3
+    )
+    assert nn.TripletMarginLoss()(anchor, positive, anchor).item() == pytest.approx(5 + 1, abs=1e-4)
 
 
 @pytest.mark.parametrize("loss", [nn.TripletMarginLoss, nn.TripletMarginWithDistanceLoss])
@@ -56,11 +63,7 @@ def test_swap_is_off(loss):
 
     With ``swap=True`` they do where the positive is closer to the negative than the anchor is.
     """
-    anchor, positive, negative = (
-        torch.tensor([[0.0, 0.0]]),
-        torch.tensor([[3.0, 0.0]]),
-        torch.tensor([[3.5, 0.0]]),
-    )
+    anchor, positive, negative = torch.tensor([[[0.0, 0.0]], [[3.0, 0.0]], [[3.5, 0.0]]])
 
     assert loss()(anchor, positive, negative).item() == pytest.approx(3 - 3.5 + 1, abs=1e-4)
     assert loss(swap=True)(anchor, positive, negative).item() == pytest.approx(3 - 0.5 + 1, abs=1e-4)
@@ -140,11 +143,12 @@ def test_kl_targets_are_probabilities():
     logs.
     """
     log_q, p = torch.tensor([[0.25, 0.75]]).log(), torch.tensor([[0.5, 0.5]])
-    divergence = (p * (p.log() - log_q)).sum()
+    each = p * (p.log() - log_q)
 
     assert nn.KLDivLoss().log_target is False
-    assert torch.allclose(nn.KLDivLoss(reduction="sum")(log_q, p), divergence)
-    assert torch.allclose(nn.KLDivLoss(reduction="sum", log_target=True)(log_q, p.log()), divergence)
+    for reduction, wanted in (("none", each), ("sum", each.sum()), ("batchmean", each.sum())):
+        assert torch.allclose(nn.KLDivLoss(reduction=reduction)(log_q, p), wanted)
+        assert torch.allclose(nn.KLDivLoss(reduction=reduction, log_target=True)(log_q, p.log()), wanted)
 
 
 def test_batchmean_takes_the_first_dimension_for_the_batch():
@@ -192,6 +196,10 @@ def test_poisson_nll_leaves_stirling_out():
     assert torch.allclose(short, log_rate.exp() - target * log_rate)
     assert torch.allclose(full[:2], short[:2] + stirling)
     assert torch.equal(full[2:], short[2:])
+    rates = [
+        nn.PoissonNLLLoss(False, kind, reduction="none")(log_rate.exp(), target) for kind in (True, False)
+    ]
+    assert torch.allclose(rates[0] - rates[1], full - short, atol=1e-5)
 
 
 def test_poisson_nll_adds_eps_to_rates():

@@ -86,6 +86,7 @@ def test_a_negative_target_of_kl_is_nan():
 
     assert nn.KLDivLoss(reduction="none")(logs, target).isnan().tolist() == [True, False, False]
     assert nn.KLDivLoss(reduction="none")(logs, target)[1].item() == 0.0
+    assert [nn.KLDivLoss(reduction=how)(logs, target).isnan().item() for how in ("sum", "mean")] == [True] * 2
     assert nn.KLDivLoss(reduction="none", log_target=True)(logs, target).isfinite().all()
 
 

@@ -108,6 +108,7 @@ def test_the_mean_counts_every_position(loss):
     assert torch.allclose(loss()(log_probs, classes), values.sum() / 10)
     weighted = (values * weight[classes]).sum() / weight[classes].sum()
     assert torch.allclose(loss(weight)(log_probs, classes), weighted)
+    assert torch.allclose(loss(weight)(log_probs[..., None], classes[..., None]), weighted)
 
 
 @pytest.mark.parametrize("loss", BY_ELEMENT + BY_SAMPLE)
@@ -136,13 +137,14 @@ def test_old_arguments_override_reduction_and_warn(loss):
 
     Write ``reduction="sum"`` or ``reduction="none"``.
     """
-    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
-        summing = loss(size_average=False, reduction="none")
-    with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
-        keeping = loss(reduce=False, reduction="sum")
-
-    assert summing.reduction == "sum"
-    assert keeping.reduction == "none"
+    for old, reduction, wanted in (
+        ({"size_average": False}, "none", "sum"),
+        ({"size_average": True}, "sum", "mean"),
+        ({"reduce": False}, "sum", "none"),
+        ({"reduce": True}, "sum", "mean"),
+    ):
+        with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated"):
+            assert loss(**old, reduction=reduction).reduction == wanted
 
 
 @pytest.mark.parametrize("loss", WITH_OLD_ARGUMENTS)

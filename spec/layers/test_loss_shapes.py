@@ -121,8 +121,11 @@ def test_multi_label_margin_shapes(shape):
 
     assert loss(x, torch.tensor([2, 0, -1]).expand(shape)).shape == shape[:-1]
     assert nn.MultiLabelMarginLoss()(x, torch.tensor([2, 0, -1]).expand(shape)).shape == ()
+    for wrong in ([2, -1], [2, 0, -1, -1]):
+        with pytest.raises(RuntimeError, match=r"inconsistent (target )?size"):
+            loss(x, torch.tensor(wrong).expand(*shape[:-1], -1))
     with pytest.raises(RuntimeError, match=r"inconsistent (target )?size"):
-        loss(x, torch.tensor([2, -1]).expand(*shape[:-1], 2))
+        loss(x, torch.tensor([2, 0, -1]).expand(4, 3))
 
 
 @pytest.mark.parametrize(
@@ -249,6 +252,9 @@ def test_regression_losses_broadcast_with_a_warning(loss):
 
     with pytest.warns(UserWarning, match="Using a target size .* that is different to the input size"):
         pairs = loss(reduction="none")(column, row)
+    for reduction in ("mean", "sum"):
+        with pytest.warns(UserWarning, match="Using a target size .* that is different to the input size"):
+            assert loss(reduction=reduction)(column, row).item() > 0
     with pytest.warns(UserWarning, match="Using a target size .* that is different to the input size"):
         samples = loss(reduction="none")(torch.zeros(4, 3, 2), torch.ones(4, 1, 2))
 
@@ -263,13 +269,13 @@ def test_poisson_loss_broadcasts_in_silence():
 
     A prediction ``(N, 1)`` and counts ``(N,)`` are compared each with each: squeeze one of them.
     """
-    rates, counts = torch.zeros(3, 1), torch.tensor([1.0, 2.0, 3.0])
+    rates, counts = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([1.0, 2.0, 3.0])
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss = nn.PoissonNLLLoss(reduction="none")(rates, counts)
 
-    assert loss.shape == (3, 3)
+    assert torch.allclose(loss, rates.exp() - torch.outer(rates[:, 0], counts))
     assert nn.PoissonNLLLoss(reduction="none")(rates.squeeze(1), counts).shape == (3,)
 
 
@@ -281,12 +287,11 @@ def test_bce_wants_equal_shapes():
     """
     x, indices = torch.full((4, 2), 0.5), torch.tensor([0, 1, 1, 0])
 
-    with pytest.raises(ValueError, match=r"Using a target size .* that is different to the input size"):
-        nn.BCELoss()(x, indices.float())
-    with pytest.raises(
-        ValueError, match=r"Target size \(torch.Size\(\[4\]\)\) must be the same as input size"
-    ):
-        nn.BCEWithLogitsLoss()(x, indices.float())
+    for given in (x, x[:, :1], x.view(2, 4)):
+        with pytest.raises(ValueError, match=r"Using a target size .* that is different to the input size"):
+            nn.BCELoss()(given, indices.float())
+        with pytest.raises(ValueError, match=r"Target size \(torch.Size\(\[4\]\)\) must be the same as inp"):
+            nn.BCEWithLogitsLoss()(given, indices.float())
 
     one_hot = nn.functional.one_hot(indices).float()
     assert nn.BCELoss(reduction="none")(x, one_hot).shape == (4, 2)

@@ -175,8 +175,10 @@ def test_multi_label_margin_refuses_unknown_classes():
     loss, x = nn.MultiLabelMarginLoss(), torch.tensor([0.5, 2.0, -1.0], device="cpu")
 
     assert loss(x, torch.tensor([2, -1, -1], device="cpu")).shape == ()
-    with pytest.raises(RuntimeError, match=r"target.* is out of range"):
-        loss(x, torch.tensor([3, -1, -1], device="cpu"))
+    wrong = torch.tensor([3, -1, -1], device="cpu")
+    for given in ((x, wrong), (x[None], wrong[None])):
+        with pytest.raises(RuntimeError, match=r"target.* is out of range"):
+            loss(*given)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0])
@@ -233,5 +235,7 @@ def test_cosine_embedding_pulls_and_pushes():
     loss.sum().backward()
 
     assert loss.tolist() == pytest.approx([0.4, 0.35, 0.0], abs=1e-6)
+    alone = nn.CosineEmbeddingLoss(margin=0.25)(a[0], b[0], torch.tensor(-1.0))
+    assert alone.item() == pytest.approx(0.35, abs=1e-6)
     assert b.grad[0, 0] < 0 < b.grad[1, 0]
     assert b.grad[2].tolist() == [0, 0]

@@ -189,6 +189,8 @@ def test_cross_entropy_ignores_a_class():
 
     assert torch.allclose(default, -scores.log_softmax(1)[[0, 1], [0, 2]].mean())
     assert torch.equal(default, given)
+    columns = nn.CrossEntropyLoss()(scores[..., None], torch.tensor([[0], [2], [-100], [-100]]))
+    assert torch.allclose(columns, default)
     each = nn.CrossEntropyLoss(reduction="none")(scores, torch.tensor([0, 2, -100, -100]))
     assert each.shape == (4,)
     assert each[2:].tolist() == [0.0, 0.0]
@@ -220,6 +222,10 @@ def test_smoothed_labels_are_partly_uniform():
 
     assert torch.allclose(result, nn.CrossEntropyLoss()(scores, smoothed))
     assert torch.allclose(result, -(smoothed * scores.log_softmax(1)).sum(1).mean())
+    pixels, labels = torch.randn(2, 3, 5), torch.tensor([[0, 2, 1, 2, 0], [1, 1, 0, 2, 2]])
+    probabilities = 0.75 * F.one_hot(labels, 3).movedim(2, 1) + 0.25 / 3
+    wanted = nn.CrossEntropyLoss()(pixels, probabilities)
+    assert torch.allclose(nn.CrossEntropyLoss(label_smoothing=0.25)(pixels, labels), wanted)
     assert torch.equal(
         nn.CrossEntropyLoss(label_smoothing=0.0)(scores, classes), nn.CrossEntropyLoss()(scores, classes)
     )
@@ -250,8 +256,12 @@ def test_a_negative_smoothing_is_none():
     negative = nn.CrossEntropyLoss(label_smoothing=-0.5)(scores, classes)
 
     assert torch.equal(negative, nn.CrossEntropyLoss()(scores, classes))
-    with pytest.raises(RuntimeError, match=r"label_smoothing must be between 0.0 and 1.0. Got: 1.5"):
-        large(scores, classes)
+    shares = torch.randn(4, 3).softmax(1)
+    negative = nn.CrossEntropyLoss(label_smoothing=-0.5)(scores, shares)
+    assert torch.equal(negative, nn.CrossEntropyLoss()(scores, shares))
+    for target in (classes, shares):
+        with pytest.raises(RuntimeError, match=r"label_smoothing must be between 0.0 and 1.0. Got: 1.5"):
+            large(scores, target)
 
 
 def test_bce_with_logits_takes_scores():

@@ -63,8 +63,9 @@ def test_a_copy_cannot_be_asked_for():
     packed = pack_sequence([torch.rand(2), torch.rand(1)])
 
     assert packed.data.to(torch.float32, copy=True) is not packed.data
-    with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
-        packed.to(torch.float32, copy=True)
+    for given in ((torch.float32,), ("cpu",), (packed.data,)):
+        with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
+            packed.to(*given, copy=True)
 
 
 @pytest.mark.before("2.11")

@@ -45,7 +45,8 @@ def test_a_normalisation_without_bias(layer, sizes, shape):
 
     assert net.bias is None
     assert [name for name, _ in net.named_parameters()] == ["weight"]
-    assert torch.allclose(net(x), usual(x), atol=1e-6)
+    for training in (True, False):
+        assert torch.allclose(net.train(training)(x), usual.train(training)(x), atol=1e-6)
 
 
 @pytest.mark.since("2.1")
@@ -77,7 +78,8 @@ def test_shapes_pass_through_a_normalisation(layer, sizes):
 
     ``BatchNorm1d`` can do without the last dimension, ``InstanceNorm`` without the batch.
     """
-    assert layer(4)(torch.rand(sizes)).shape == sizes
+    for net in (layer(4), layer(4).eval()):
+        assert net(torch.rand(sizes)).shape == sizes
 
 
 def test_layer_norm_covers_the_last_dimensions():
@@ -148,9 +150,10 @@ def test_group_norm_has_a_weight_for_each_channel():
     layer, plain = nn.GroupNorm(2, 4), nn.GroupNorm(2, 4, affine=False)
     weight, bias = torch.tensor([2.0, 3.0, 4.0, 5.0]), torch.tensor([7.0, 11.0, 13.0, 17.0])
     layer.load_state_dict({"weight": weight, "bias": bias})
-    x = torch.randn(3, 4, 5)
 
-    torch.testing.assert_close(layer(x), plain(x) * weight.unsqueeze(1) + bias.unsqueeze(1))
+    for positions in ((), (5,), (5, 6)):
+        x, sizes = torch.randn(3, 4, *positions), (4, *[1] * len(positions))
+        torch.testing.assert_close(layer(x), plain(x) * weight.view(sizes) + bias.view(sizes))
 
 
 def test_group_norm_needs_groups_that_divide():
@@ -159,8 +162,9 @@ def test_group_norm_needs_groups_that_divide():
     """
     assert nn.GroupNorm(2, 4)(torch.rand(3, 4)).shape == (3, 4)
 
-    with pytest.raises(ValueError, match=r"num_channels.* must be divisible by num_groups"):
-        nn.GroupNorm(2, 3)
+    for groups, channels in ((2, 3), (4, 2)):
+        with pytest.raises(ValueError, match=r"num_channels.* must be divisible by num_groups"):
+            nn.GroupNorm(groups, channels)
 
 
 def test_group_norm_of_no_groups():

@@ -16,7 +16,8 @@ from torch.nn.utils.rnn import (
 )
 
 
-def test_steps_are_put_one_after_another():
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_steps_are_put_one_after_another(make):
     """:func:`~torch.nn.utils.rnn.pack_padded_sequence` drops the padding and stores the batch time step by
     time step.
 
@@ -33,8 +34,9 @@ def test_steps_are_put_one_after_another():
     assert packed.sorted_indices is None
     assert packed.unsorted_indices is None
 
-    layer, x = nn.RNN(1, 3), padded.unsqueeze(-1).float()
+    layer, x = make(1, 3), padded.unsqueeze(-1).float()
     _, last = layer(pack_padded_sequence(x, [3, 2]))
+    last = last[0] if make is nn.LSTM else last
     torch.testing.assert_close(last[0], torch.stack([layer(x[:3, 0])[0][-1], layer(x[:2, 1])[0][-1]]))
 
 
@@ -45,10 +47,11 @@ def test_batch_first_is_told():
     """
     padded = torch.tensor([[1, 2, 3], [4, 5, 0]])
 
-    packed = pack_padded_sequence(padded, [3, 2], batch_first=True)
+    for enforce_sorted in (True, False):
+        packed = pack_padded_sequence(padded, [3, 2], batch_first=True, enforce_sorted=enforce_sorted)
 
-    assert packed.data.tolist() == [1, 4, 2, 5, 3]
-    assert packed.batch_sizes.tolist() == [2, 2, 1]
+        assert packed.data.tolist() == [1, 4, 2, 5, 3]
+        assert packed.batch_sizes.tolist() == [2, 2, 1]
     assert pack_padded_sequence(padded, [2, 2, 1]).data.tolist() == [1, 2, 3, 4, 5]
     assert pack_padded_sequence(padded[:, :2], [2, 2]).data.tolist() == [1, 2, 4, 5]
 
@@ -61,11 +64,14 @@ def test_sequences_are_sorted_by_length():
     packed = pack_padded_sequence(torch.tensor([[3, 1], [4, 0]]), [2, 1])
     assert packed.data.tolist() == [3, 1, 4]
 
-    with pytest.raises(RuntimeError, match="`lengths` array must be sorted in decreasing order"):
-        pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), [1, 2])
+    for lengths in ([1, 2], torch.tensor([1, 2])):
+        for batch_first in (True, False):
+            with pytest.raises(RuntimeError, match="`lengths` array must be sorted in decreasing order"):
+                pack_padded_sequence(torch.tensor([[1, 3], [0, 4]]), lengths, batch_first)
 
 
-def test_without_enforce_sorted_they_are_sorted():
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_without_enforce_sorted_they_are_sorted(make):
     """``pack_padded_sequence(enforce_sorted=False)`` sorts by length and stores the original order.
 
     Outputs and states of a recurrent layer come back in the order that was given.
@@ -78,11 +84,12 @@ def test_without_enforce_sorted_they_are_sorted():
     assert packed.sorted_indices.tolist() == [2, 0, 1]
     assert packed.unsorted_indices.tolist() == [1, 2, 0]
 
-    layer, x = nn.RNN(1, 3), padded.unsqueeze(-1).float()
+    layer, x = make(1, 3), padded.unsqueeze(-1).float()
     output, last = layer(pack_padded_sequence(x, [2, 1, 3], enforce_sorted=False))
     alone = [layer(x[:length, k])[0] for k, length in enumerate([2, 1, 3])]
     torch.testing.assert_close(pad_packed_sequence(output)[0], pad_sequence(alone))
-    torch.testing.assert_close(last[0], torch.stack([steps[-1] for steps in alone]))
+    hidden = last[0] if make is nn.LSTM else last
+    torch.testing.assert_close(hidden[0], torch.stack([steps[-1] for steps in alone]))
 
 
 def test_padding_is_put_back():
@@ -127,6 +134,7 @@ def test_a_total_length_may_be_given():
     padded, lengths = pad_packed_sequence(packed, total_length=3)
     assert padded.tolist() == [[1, 3], [2, 0], [0, 0]]
     assert lengths.tolist() == [2, 1]
+    assert pad_packed_sequence(packed, total_length=2)[0].tolist() == [[1, 3], [2, 0]]
     assert pad_packed_sequence(packed, True, 7, 3)[0].tolist() == [[1, 2, 7], [3, 7, 7]]
     with pytest.raises(ValueError, match="total_length=1 and max sequence length being 2"):
         pad_packed_sequence(packed, total_length=1)
@@ -267,16 +275,18 @@ def test_lengths_are_on_the_cpu():
 
     assert pack_padded_sequence(padded, [3, 2]).data.tolist() == [1, 4, 2, 5, 3]
     assert pack_padded_sequence(padded, torch.tensor([3, 2])).data.tolist() == [1, 4, 2, 5, 3]
-    with pytest.raises(RuntimeError, match="'lengths' argument should be a 1D CPU int64 tensor"):
-        pack_padded_sequence(padded, torch.tensor([3, 2], device="meta"))
+    for enforce_sorted in (True, False):
+        with pytest.raises(RuntimeError, match=r"'lengths' argument should be a 1D CPU|out of meta tensor"):
+            pack_padded_sequence(padded, torch.tensor([3, 2], device="meta"), enforce_sorted=enforce_sorted)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int32, torch.bfloat16, torch.complex64])
-def test_dtype_and_device_are_kept(dtype, device):
+@pytest.mark.parametrize("enforce_sorted", [True, False])
+def test_dtype_and_device_are_kept(dtype, enforce_sorted, device):
     """``pack_padded_sequence`` packs any dtype on any device; ``batch_sizes`` are ``int64`` on the CPU."""
     padded = torch.tensor([[1, 0], [1, 1], [0, 1]], device=device).to(dtype)
 
-    packed = pack_padded_sequence(padded, [3, 2])
+    packed = pack_padded_sequence(padded, [3, 2], enforce_sorted=enforce_sorted)
 
     assert packed.data.dtype == dtype
     assert packed.data.device == padded.device
@@ -284,7 +294,7 @@ def test_dtype_and_device_are_kept(dtype, device):
     assert packed.batch_sizes.dtype == torch.int64
     assert packed.batch_sizes.device.type == "cpu"
 
-    elsewhere = pack_padded_sequence(padded.to("meta"), [3, 2])
+    elsewhere = pack_padded_sequence(padded.to("meta"), [3, 2], enforce_sorted=enforce_sorted)
     assert [elsewhere.data.device.type, elsewhere.batch_sizes.device.type] == ["meta", "cpu"]
 
 

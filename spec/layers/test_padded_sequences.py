@@ -25,14 +25,19 @@ def test_sequences_may_have_more_dimensions(trailing):
 
 
 def test_any_iterable_of_tensors_is_padded():
-    """``pad_sequence`` takes any iterable of tensors, such as a generator, and raises ``RuntimeError`` for
-    others.
-    """
-    padded = pad_sequence(torch.full((length,), 5.0) for length in (1, 2))
+    """``pad_sequence`` takes any iterable of tensors, such as a generator; a number raises ``RuntimeError``.
 
-    assert padded.tolist() == [[5.0, 5.0], [0.0, 5.0]]
-    with pytest.raises(RuntimeError, match="Expected iterable for input sequences"):
-        pad_sequence(5)
+    So it does for ``None``, and for a list without tensors.
+    """
+    sequences = [torch.tensor([5.0]), torch.tensor([2.0, 3.0])]
+
+    for given in (sequences, tuple(sequences), iter(sequences), (each for each in sequences)):
+        assert pad_sequence(given).tolist() == [[5.0, 2.0], [0.0, 3.0]]
+    for wrong in (5, 5.0, None):
+        with pytest.raises(RuntimeError, match="Expected iterable for input sequences"):
+            pad_sequence(wrong)
+    with pytest.raises(RuntimeError, match="received an empty list of sequences"):
+        pad_sequence([])
 
 
 def test_the_first_sequence_says_dtype_and_sizes(recwarn):

@@ -45,6 +45,8 @@ def test_none_keeps_a_size():
     image = torch.arange(6.0).view(1, 2, 3)
 
     assert nn.AdaptiveAvgPool2d((None, 1))(image).tolist() == [[[1.0], [4.0]]]
+    assert nn.AdaptiveAvgPool2d((1, None))(image).tolist() == [[[1.5, 2.5, 3.5]]]
+    assert nn.AdaptiveAvgPool2d((None, None))(image).tolist() == image.tolist()
     assert nn.AdaptiveMaxPool2d((1, None))(image).tolist() == [[[3.0, 4.0, 5.0]]]
     assert nn.AdaptiveAvgPool2d(1)(image).tolist() == [[[2.5]]]
 
@@ -130,9 +132,9 @@ def test_indices_of_maxima_are_flat():
     """
     image = torch.tensor([[[[1.0, 9.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]]])
 
-    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(image)
-    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]]]]
-    assert indices.tolist() == [[[[1, 1], [7, 8]]]]
+    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(torch.cat([image, image.flip(3)], 1))
+    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]], [[9.0, 9.0], [8.0, 7.0]]]]
+    assert indices.tolist() == [[[[1, 1], [7, 8]], [[1, 1], [6, 7]]]]
 
     kept, where = nn.MaxPool1d(2, return_indices=True)(NUMBERS)
     assert nn.MaxUnpool1d(2)(kept, where).tolist() == [[[0.0, 2.0, 0.0, 4.0]]]
@@ -156,11 +158,11 @@ def test_the_first_of_equal_maxima_gets_the_gradient(layer):
 
 def test_one_nan_is_the_maximum():
     """``nn.MaxPool1d`` returns NaN for each window that contains a NaN."""
-    x = torch.tensor([[[1.0, float("nan"), 3.0, 4.0]]])
+    x = torch.tensor([[[1.0, float("nan"), 3.0, 4.0, float("nan"), 5.0]]])
 
-    first, second = nn.MaxPool1d(2)(x).flatten()
-    assert first.isnan()
-    assert second == 4.0
+    result = nn.MaxPool1d(2)(x).flatten()
+    assert result.isnan().tolist() == [True, False, True]
+    assert result[1] == 4.0
 
 
 def test_a_sample_of_channels():
@@ -197,10 +199,11 @@ def test_fractional_pooling_draws_in_evaluation_too():
 
     ``_random_samples``, of shape ``(N, C, 2)``, fixes them.
     """
-    layer, image = nn.FractionalMaxPool2d(2, output_size=3).eval(), torch.arange(49.0).view(1, 1, 7, 7)
+    layer, image = nn.FractionalMaxPool2d(2, output_size=3), torch.arange(49.0).view(1, 1, 7, 7)
+    fixed = nn.FractionalMaxPool2d(2, output_size=3, _random_samples=torch.tensor([[[0.25, 0.75]]]))
 
-    assert len({tuple(layer(image).flatten().tolist()) for _ in range(30)}) > 1
-
-    samples = torch.tensor([[[0.25, 0.75]]])
-    fixed = nn.FractionalMaxPool2d(2, output_size=3, _random_samples=samples)
-    assert len({tuple(fixed(image).flatten().tolist()) for _ in range(30)}) == 1
+    for training in (True, False):
+        layer.train(training)
+        fixed.train(training)
+        assert len({tuple(layer(image).flatten().tolist()) for _ in range(30)}) > 1
+        assert len({tuple(fixed(image).flatten().tolist()) for _ in range(30)}) == 1

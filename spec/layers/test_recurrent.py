@@ -191,13 +191,16 @@ def test_an_unbatched_sequence(make):
     """``nn.RNN`` and ``nn.GRU`` accept a sequence without a batch dimension and return an output without
     one.
     """
-    layer, x = make(5, 3), torch.rand(4, 5)
+    for batch in (0, 1):
+        layer, x = make(5, 3, num_layers=2, batch_first=batch == 0), torch.rand(4, 5)
 
-    output, hidden = layer(x)
+        output, hidden = layer(x)
+        outputs, states = layer(x.unsqueeze(batch))
 
-    assert output.shape == (4, 3)
-    assert hidden.shape == (1, 3)
-    assert torch.allclose(output, layer(x[:, None])[0][:, 0], atol=1e-6)
+        assert output.shape == (4, 3)
+        assert hidden.shape == (2, 3)
+        assert torch.allclose(output, outputs.squeeze(batch), atol=1e-6)
+        assert torch.allclose(hidden, states[:, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

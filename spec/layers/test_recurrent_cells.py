@@ -33,14 +33,15 @@ def test_a_cell_without_bias(make):
     assert torch.allclose(cell(x)[0], zeros(x)[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("batch", [(2,), ()], ids=["batch", "unbatched"])
 @pytest.mark.parametrize("make", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
-def test_a_cell_starts_with_zeros(make):
+def test_a_cell_starts_with_zeros(make, batch):
     """``RNNCell``, ``LSTMCell`` and ``GRUCell`` called without a state take zeros for it.
 
     A loop that forgets to pass the state starts anew at every step.
     """
-    cell, x = make(5, 3), torch.rand(2, 5)
-    zeros, ones = torch.zeros(2, 3), torch.ones(2, 3)
+    cell, x = make(5, 3), torch.rand(*batch, 5)
+    zeros, ones = torch.zeros(*batch, 3), torch.ones(*batch, 3)
     given, other = ((zeros, zeros), (ones, ones)) if make is nn.LSTMCell else (zeros, ones)
 
     assert torch.equal(cell(x)[0], cell(x, given)[0])
@@ -63,13 +64,20 @@ def test_an_lstm_cell_returns_both_states():
 
     assert torch.allclose(hidden, last[0], atol=1e-6)
     assert torch.allclose(state, last_state[0], atol=1e-6)
+    alone = cell(x[0], (h[0], c[0]))
+    assert torch.allclose(torch.stack(alone), torch.stack([hidden[0], state[0]]), atol=1e-6)
     assert nn.GRUCell(5, 3)(x, h).shape == nn.RNNCell(5, 3)(x, h).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
     ("make", "whole", "options"),
-    [(nn.RNNCell, nn.RNN, {}), (nn.RNNCell, nn.RNN, {"nonlinearity": "relu"}), (nn.GRUCell, nn.GRU, {})],
-    ids=["RNN", "RNN of relu", "GRU"],
+    [
+        (nn.RNNCell, nn.RNN, {}),
+        (nn.RNNCell, nn.RNN, {"nonlinearity": "relu"}),
+        (nn.GRUCell, nn.GRU, {}),
+        (nn.GRUCell, nn.GRU, {"bias": False}),
+    ],
+    ids=["RNN", "RNN of relu", "GRU", "GRU without bias"],
 )
 def test_a_cell_in_a_loop_is_a_layer(make, whole, options):
     """``GRUCell`` returns the next hidden state of each sequence in the batch: in a loop it computes ``GRU``.

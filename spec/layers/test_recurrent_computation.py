@@ -158,6 +158,8 @@ def test_the_state_is_one_of_each_sequence():
         assert [hidden.shape, cell.shape] == [h.shape, c.shape]
     with pytest.raises(RuntimeError, match=r"Expected hidden\[0\] size \(4, 3, 2\), got \[4, 7, 2\]"):
         layer(torch.rand(7, 3, 5), (torch.rand(4, 7, 2), torch.rand(4, 7, 4)))
+    with pytest.raises(RuntimeError, match=r"Expected hidden\[1\] size \(4, 3, 4\), got \[4, 7, 4\]"):
+        layer(torch.rand(7, 3, 5), (h, torch.rand(4, 7, 4)))
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])

@@ -97,8 +97,9 @@ def test_unflatten_takes_the_sizes_of_an_image():
         (12, "unflattened_size must be a tuple of ints, but found type int"),
         ((3, "4"), "unflattened_size must be tuple of ints, but found element of type str at pos 1"),
         ((3.0, 4), "unflattened_size must be tuple of ints, but found element of type float at pos 0"),
+        ([3, 4.0], "unflattened_size must be tuple of ints, but found element of type float at pos 1"),
     ],
-    ids=["number", "string", "float"],
+    ids=["number", "string", "float", "list"],
 )
 def test_unflatten_needs_whole_sizes(sizes, message):
     """``nn.Unflatten(1, sizes)`` raises ``TypeError`` if ``sizes`` is not a tuple or list of integers."""

@@ -52,9 +52,20 @@ def test_a_saved_dict_can_be_enlarged():
         (lambda: nn.EmbeddingBag(3, 2), (5, 2), torch.tensor([[4]]), (1, 2)),
         (lambda: nn.Conv1d(2, 3, 1), (5, 2, 1), torch.rand(1, 2, 4), (1, 5, 4)),
         (lambda: nn.ConvTranspose1d(2, 3, 1), (2, 5, 1), torch.rand(1, 2, 4), (1, 5, 4)),
+        (lambda: nn.Conv2d(2, 3, 1), (5, 2, 1, 2), torch.rand(1, 2, 4, 4), (1, 5, 4, 3)),
+        (lambda: nn.ConvTranspose2d(2, 3, 1), (2, 5, 1, 2), torch.rand(1, 2, 4, 4), (1, 5, 4, 5)),
         (lambda: nn.PReLU(3), (5,), torch.rand(4, 5), (4, 5)),
     ],
-    ids=["Linear", "Embedding", "EmbeddingBag", "Conv1d", "ConvTranspose1d", "PReLU"],
+    ids=[
+        "Linear",
+        "Embedding",
+        "EmbeddingBag",
+        "Conv1d",
+        "ConvTranspose1d",
+        "Conv2d",
+        "ConvTranspose2d",
+        "PReLU",
+    ],
 )
 def test_sizes_are_read_off_the_tensors(make, weight, x, shape):
     """``Linear``, ``Embedding``, convolutions and ``PReLU`` compute with a replaced weight of another size.
@@ -129,17 +140,20 @@ def test_rms_norm_keeps_its_shape():
 
 
 def test_attention_keeps_its_embed_dim():
-    """``nn.MultiheadAttention`` raises ``AssertionError`` for inputs of another size than its ``embed_dim``.
+    """In training ``MultiheadAttention`` raises ``AssertionError`` for another size than its ``embed_dim``.
 
-    Replacing its weights is not enough. Make a new layer, and copy.
+    Replacing its weights is not enough. Make a new layer, and copy. On the fast path it is a
+    ``RuntimeError``.
     """
-    layer = nn.MultiheadAttention(4, 2)
+    layer = nn.MultiheadAttention(4, 2, batch_first=True)
     layer.in_proj_weight = nn.Parameter(torch.rand(18, 6))
     layer.in_proj_bias, layer.out_proj = nn.Parameter(torch.rand(18)), nn.Linear(6, 6)
     x = torch.rand(3, 1, 6)
 
     with pytest.raises(AssertionError, match="was expecting embedding dimension of 4, but got 6"):
         layer(x, x, x)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="embed_dim 4 didn't match last dim of query 6"):
+        layer.eval()(x, x, x)
 
 
 def test_a_negative_padding_idx_does_not_move():

@@ -26,6 +26,7 @@ def test_a_stack_needs_a_layer_and_a_number(stack, layer, inputs):
 
     assert [type(copy) for copy in net.layers] == [layer, layer]
     assert one not in list(net.layers)
+    assert len(list(net.parameters())) == 2 * len(list(one.parameters()))
     assert torch.allclose(net(*x), one(one(*x), *x[1:]), atol=1e-5)
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         stack(one)
@@ -33,7 +34,8 @@ def test_a_stack_needs_a_layer_and_a_number(stack, layer, inputs):
         stack()
 
 
-def test_masks_of_an_encoder_layer():
+@pytest.mark.parametrize("training", [True, False])
+def test_masks_of_an_encoder_layer(training):
     """``TransformerEncoderLayer`` needs no mask; ``True`` in ``src_mask`` or ``src_key_padding_mask`` hides a
     step.
 
@@ -42,9 +44,11 @@ def test_masks_of_an_encoder_layer():
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True), torch.rand(2, 3, 4)
     mask, padding = torch.zeros(3, 3, dtype=torch.bool), torch.zeros(2, 3, dtype=torch.bool)
     mask[:2, 2] = padding[0, 2] = True
-    everything, shorter = layer(x)[:, :2], layer(x[:, :2])
+    layer.train(training)
 
-    masked, padded = layer(x, mask)[:, :2], layer(x, src_key_padding_mask=padding)[:, :2]
+    with torch.set_grad_enabled(training):
+        everything, shorter = layer(x)[:, :2], layer(x[:, :2])
+        masked, padded = layer(x, mask)[:, :2], layer(x, src_key_padding_mask=padding)[:, :2]
 
     assert torch.allclose(masked, shorter, atol=1e-6)
     assert torch.allclose(padded, torch.stack([shorter[0], everything[1]]), atol=1e-6)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 
+@pytest.mark.parametrize("grad_mode", [True, False], ids=["grad", "no grad"])
 @pytest.mark.parametrize("options", [{}, {"batch_first": True}], ids=["default", "batch_first"])
 @pytest.mark.parametrize(
     ("make", "inputs"),
@@ -22,7 +23,7 @@ from torch import nn
     ],
     ids=["encoder layer", "decoder layer", "transformer", "attention"],
 )
-def test_the_sequence_comes_first_by_default(make, inputs, options):
+def test_the_sequence_comes_first_by_default(make, inputs, options, grad_mode):
     """A batch for ``nn.Transformer`` or ``nn.MultiheadAttention`` is ``(seq, batch, feature)`` by default.
 
     With ``batch_first=True`` it is ``(batch, seq, feature)``, for inputs and outputs alike. A batch
@@ -33,7 +34,8 @@ def test_the_sequence_comes_first_by_default(make, inputs, options):
     changed = x.clone()
     changed.select(batch, 2).mul_(-3)
 
-    before, after = net(*[x] * inputs), net(*[changed] * inputs)
+    with torch.set_grad_enabled(grad_mode):
+        before, after = net(*[x] * inputs), net(*[changed] * inputs)
     if make is nn.MultiheadAttention:
         before, after = before[0], after[0]
 
@@ -164,7 +166,7 @@ def test_a_decoder_calls_its_layers_in_turn():
         torch.rand(6, 3, 4),
     )
     decoder.layers[1].linear1.weight.data.mul_(3)
-    decoder.norm.weight.data.fill_(5)
+    decoder.norm.weight.data.uniform_(1, 5)
     mask, padding = torch.eye(5) == 1, torch.eye(3, 6) == 1
     given = {"tgt_mask": mask, "memory_key_padding_mask": padding}
 
@@ -207,8 +209,9 @@ def test_a_causal_target_mask(mask, training):
     assert not torch.allclose(plain[0][:3], plain[1][:3], atol=1e-4)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("nested", [False, True], ids=["layer", "decoder"])
-def test_a_decoder_masks_nothing_by_default(nested):
+def test_a_decoder_masks_nothing_by_default(nested, training):
     """``TransformerDecoder`` and its layers apply no mask unless given one: each step sees all others.
 
     That holds for the steps of ``tgt`` and of ``memory``.
@@ -219,7 +222,7 @@ def test_a_decoder_masks_nothing_by_default(nested):
     target, memory = torch.rand(5, 3, 4), torch.rand(5, 3, 4)
     later, other = torch.cat([target[:4], -target[4:]]), torch.cat([memory[:4], -memory[4:]])
 
-    plain = net(target, memory)[0]
+    plain = net.train(training)(target, memory)[0]
 
     assert not torch.allclose(net(later, memory)[0], plain, atol=1e-4)
     assert not torch.allclose(net(target, other)[0], plain, atol=1e-4)
@@ -232,7 +235,7 @@ def test_padding_is_to_be_hidden_from_the_decoder_as_well(training):
     The decoder attends to the outputs at padded steps unless ``memory_key_padding_mask`` is given, which is
     mostly the same mask.
     """
-    net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
+    net, source, target = nn.Transformer(4, 2, 2, 2, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     padding = torch.arange(6).expand(3, 6) >= 4
     changed = torch.cat([source[:4], -source[4:]])
     net.train(training)
@@ -252,7 +255,7 @@ def test_padding_of_the_target(training):
     """``True`` in ``tgt_key_padding_mask`` of ``nn.Transformer`` hides that step of ``tgt`` as a key;
     ``False`` does not.
     """
-    net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
+    net, source, target = nn.Transformer(4, 2, 1, 2, 8, 0.0), torch.rand(6, 3, 4), torch.rand(5, 3, 4)
     padding = torch.arange(5).expand(3, 5) >= 3
     changed = torch.cat([target[:3], -target[3:]])
     net.train(training)
@@ -271,7 +274,7 @@ def test_true_in_the_masks_of_a_transformer_forbids(training):
 
     In ``attn_mask`` of :func:`~torch.nn.functional.scaled_dot_product_attention` it is the other way round.
     """
-    net, source, target = nn.Transformer(4, 2, 1, 1, 8, 0.0), torch.rand(5, 3, 4), torch.rand(5, 3, 4)
+    net, source, target = nn.Transformer(4, 2, 2, 2, 8, 0.0), torch.rand(5, 3, 4), torch.rand(5, 3, 4)
     net.train(training)
     last = torch.arange(5).expand(5, 5) == 4
     other_source, other_target = (torch.cat([x[:4], -x[4:]]) for x in (source, target))

@@ -97,6 +97,10 @@ def test_aligned_corners():
     assert F.interpolate(numbers, 2, mode="linear", align_corners=True).tolist() == [[[1.0, 8.0]]]
     assert F.interpolate(numbers, 2, mode="linear", align_corners=False).tolist() == [[[1.5, 6.0]]]
 
+    image = F.interpolate(numbers[None], (1, 2), mode="bilinear", align_corners=True)
+    volume = F.interpolate(numbers[None, None], (1, 1, 2), mode="trilinear", align_corners=True)
+    assert image.flatten().tolist() == volume.flatten().tolist() == [1.0, 8.0]
+
     aligned = F.interpolate(pair, 4, mode="linear", align_corners=True)
     assert aligned.flatten().tolist() == pytest.approx([0.0, 2.0, 4.0, 6.0])
     assert F.interpolate(pair, 4, mode="linear", align_corners=False).tolist() == [[[0.0, 1.5, 4.5, 6.0]]]
@@ -178,14 +182,22 @@ def test_nearest_is_not_the_nearest():
     shifted against its bilinear image; ``"nearest-exact"`` is what Pillow does. For a whole ``scale_factor``
     they are the same.
     """
-    numbers = torch.tensor([[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]])
 
-    assert F.interpolate(numbers, 2, mode="nearest").tolist() == [[[1.0, 4.0]]]
-    assert F.interpolate(numbers, 2, mode="nearest-exact").tolist() == [[[2.0, 5.0]]]
-    assert F.interpolate(numbers[..., :3], 4, mode="nearest").tolist() == [[[1.0, 1.0, 2.0, 3.0]]]
-    assert F.interpolate(numbers[..., :3], 4, mode="nearest-exact").tolist() == [[[1.0, 2.0, 2.0, 3.0]]]
+    def resized(count, width, mode):
+        sizes = [(width,), (1, width), (1, 1, width)]  # of a row, an image and a volume
+        inputs = [torch.arange(1, count + 1.0).view(1, 1, *size[:-1], count) for size in sizes]
+        row, image, volume = (
+            F.interpolate(x, size, mode=mode) for x, size in zip(inputs, sizes, strict=True)
+        )
+        assert row.flatten().tolist() == image.flatten().tolist() == volume.flatten().tolist()
+        return row.flatten().tolist()
+
+    assert resized(6, 2, "nearest") == [1.0, 4.0]
+    assert resized(6, 2, "nearest-exact") == [2.0, 5.0]
+    assert resized(3, 4, "nearest") == [1.0, 1.0, 2.0, 3.0]
+    assert resized(3, 4, "nearest-exact") == [1.0, 2.0, 2.0, 3.0]
     for mode in ("nearest", "nearest-exact"):
-        assert F.interpolate(numbers[..., :2], 6, mode=mode).tolist() == [[[1.0, 1.0, 1.0, 2.0, 2.0, 2.0]]]
+        assert resized(2, 6, mode) == [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_bicubic_values_overshoot():
@@ -224,7 +236,8 @@ def test_bicubic_bytes_were_refused():
 
 
 def test_bytes_are_the_only_integers():
-    """``F.interpolate`` takes ``uint8``, and raises ``RuntimeError`` for ``int64``, ``int32`` and ``bool``.
+    """Nearest ``F.interpolate`` takes ``uint8``, and raises ``RuntimeError`` for ``int64``, ``int32`` and
+    ``bool``.
 
     A mask of labels goes through ``mask.float()`` or, with less than 256 classes, ``mask.byte()``, with
     ``mode="nearest"``. Bilinear values of ``uint8``, on the CPU, are rounded.
@@ -237,7 +250,7 @@ def test_bytes_are_the_only_integers():
     smooth = F.interpolate(labels.cpu(), (2, 6), mode="bilinear")
     assert smooth.tolist() == [[[[0, 50, 150, 175, 125, 100], [50, 40, 20, 8, 3, 1]]]]
     for dtype in (torch.int64, torch.int32, torch.bool):
-        for mode in ("nearest", "bilinear"):
+        for mode in ("nearest", "nearest-exact", "bilinear"):
             with pytest.raises(RuntimeError, match=r"not implemented for '(Long|Int|Bool)'"):
                 F.interpolate(labels.to(dtype), (2, 6), mode=mode)
 
@@ -283,6 +296,8 @@ def test_area_is_adaptive_pooling():
     Then it repeats elements, and averages two where a window covers both, rather than interpolating.
     """
     assert F.interpolate(NUMBERS, 3, mode="area").tolist() == [[[1.5, 3.0, 4.5]]]
+    assert F.interpolate(NUMBERS[None], (1, 3), mode="area").tolist() == [[[[1.5, 3.0, 4.5]]]]
+    assert F.interpolate(NUMBERS[None, None], (1, 1, 3), mode="area").tolist() == [[[[[1.5, 3.0, 4.5]]]]]
     assert F.interpolate(NUMBERS, scale_factor=0.7, mode="area").tolist() == [[[1.5, 3.0, 4.5]]]
     assert F.interpolate(NUMBERS, 7, mode="area").tolist() == [[[1.0, 1.5, 2.5, 3.0, 3.5, 4.5, 5.0]]]
     assert nn.AdaptiveAvgPool1d(7)(NUMBERS).tolist() == [[[1.0, 1.5, 2.5, 3.0, 3.5, 4.5, 5.0]]]
@@ -300,6 +315,10 @@ def test_gradients_add_up_at_what_was_copied():
     assert x.grad.tolist() == [[[3.0, 12.0, 16.0]]]
 
     x.grad = None
+    F.interpolate(x[None], (1, 5)).backward(torch.tensor([[[[1.0, 2.0, 4.0, 8.0, 16.0]]]]))
+    assert x.grad.tolist() == [[[3.0, 12.0, 16.0]]]
+
+    x.grad = None
     F.interpolate(x, 2).backward(torch.tensor([[[1.0, 2.0]]]))
     assert x.grad.tolist() == [[[1.0, 2.0, 0.0]]]
 
@@ -312,6 +331,10 @@ def test_the_size_that_it_has():
         same = F.interpolate(image, (2, 3), mode=mode)
         assert same.tolist() == image.tolist()
         assert same.data_ptr() != image.data_ptr()
+    for given, mode in ((image[0], "linear"), (image[None], "trilinear")):
+        same = F.interpolate(given, given.shape[2:], mode=mode)
+        assert same.tolist() == given.tolist()
+        assert same.data_ptr() != given.data_ptr()
     assert F.interpolate(image, (2, 3), mode="bilinear", align_corners=True).tolist() == image.tolist()
 
 
