@@ -178,10 +178,10 @@ def test_slots_have_to_be_the_same():
     """
 
     class Scaled(nn.Parameter):
-        __slots__ = ("scale",)
+        __slots__ = ("note", "scale")
 
     first, second = Scaled(torch.tensor([1.5])), Scaled(torch.tensor([2.5]))
-    first.scale = 8
+    first.scale, first.note, second.note = 8, "decay", "no decay"
 
     with pytest.raises(RuntimeError, match=r"^Cannot swap t1 and t2 if they have different slots"):
         torch.utils.swap_tensors(first, nn.Parameter(torch.tensor([3.5])))
@@ -190,6 +190,7 @@ def test_slots_have_to_be_the_same():
 
     assert [first.item(), second.item(), second.scale] == [2.5, 1.5, 8]
     assert hasattr(first, "scale") is False
+    assert [first.note, second.note] == ["no decay", "decay"]
 
 
 @pytest.mark.since("2.3")
