@@ -25,7 +25,7 @@ def test_persistent_false_keeps_it_out_of_the_state():
     net.mean, net.cache = nn.Buffer(torch.rand(2)), nn.Buffer(torch.rand(3), persistent=False)
 
     assert [name for name, _ in net.named_buffers()] == ["mean", "cache"]
-    assert list(net.state_dict()) == ["mean"]
+    assert [list(net.state_dict()), list(nn.Sequential(net).state_dict())] == [["mean"], ["0.mean"]]
     assert [net.mean.persistent, net.cache.persistent] == [True, False]
 
     longer = nn.Module()
@@ -114,6 +114,7 @@ def test_a_buffer_requires_no_grad_of_its_own():
 
     assert nn.Buffer(torch.rand(2)).requires_grad is False
     assert nn.Buffer(learned).requires_grad is True
+    assert nn.Buffer(nn.Parameter(torch.rand(2)) * 2).requires_grad is True
 
 
 @pytest.mark.since("2.5")
@@ -136,10 +137,10 @@ def test_a_buffer_may_hold_integers():
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` may hold integers, and ``nn.Buffer()`` without
     data is an empty tensor.
     """
-    counts = nn.Buffer(torch.arange(3))
-
-    assert counts.dtype == torch.int64
-    assert counts.tolist() == [0, 1, 2]
+    for dtype in (torch.int64, torch.int32, torch.int8, torch.uint8):
+        counts = nn.Buffer(torch.arange(3, dtype=dtype))
+        assert counts.dtype == dtype
+        assert counts.tolist() == [0, 1, 2]
     assert nn.Buffer().shape == (0,)
 
 

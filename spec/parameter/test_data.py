@@ -213,15 +213,17 @@ def test_moving_the_module_keeps_the_parameter():
 
     See :meth:`Module.to <torch.nn.Module.to>`.
     """
-    cast, moved = nn.Linear(2, 3).to(torch.float64), nn.Linear(2, 3).to("meta", torch.float64)
+    cast, moved = (nn.Sequential(nn.Linear(2, 3)) for _ in range(2))
+    cast.to(torch.float64)
+    moved.to("meta", torch.float64)
 
     for net, device in ((cast, "cpu"), (moved, "meta")):
         assert [(name, type(p)) for name, p in net.named_parameters()] == [
-            ("weight", nn.Parameter),
-            ("bias", nn.Parameter),
+            ("0.weight", nn.Parameter),
+            ("0.bias", nn.Parameter),
         ]
         assert [(p.device.type, p.dtype) for p in net.parameters()] == [(device, torch.float64)] * 2
-        assert type(net.weight.to(torch.float32)) is torch.Tensor
+        assert type(net[0].weight.to(torch.float32)) is torch.Tensor
 
 
 @pytest.mark.parametrize(("old", "new"), [("meta", "cpu"), ("cpu", "meta")])

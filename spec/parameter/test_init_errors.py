@@ -127,14 +127,14 @@ def test_xavier_of_nothing():
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_tensor_without_elements_is_returned(function, arguments, sizes):
-    """The functions of :mod:`torch.nn.init` accept a tensor without elements and return it.
+    """The functions of :mod:`torch.nn.init` accept a tensor without rows or columns and return it.
 
     The Kaiming functions warn besides: see :ref:`parameter.init_errors.kaiming_of_nothing_warns`.
     """
-    weight = torch.empty(sizes)
-
-    assert function(weight, *arguments) is weight
-    assert weight.shape == sizes
+    for shape in (sizes, sizes[1::-1] + sizes[2:]):
+        weight = torch.empty(shape)
+        assert function(weight, *arguments) is weight
+        assert weight.shape == shape
 
 
 @pytest.mark.parametrize(

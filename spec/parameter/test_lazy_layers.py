@@ -332,11 +332,8 @@ def test_defaults_of_a_lazy_normalisation(lazy):
     assert (layer.eps, layer.momentum) == (1e-5, 0.1)
     assert (layer.affine, layer.track_running_stats) == (True, True)
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
-    assert [name for name, _ in layer.named_buffers()] == [
-        "running_mean",
-        "running_var",
-        "num_batches_tracked",
-    ]
+    buffers = list(dict(layer.named_buffers()))
+    assert buffers == ["running_mean", "running_var", "num_batches_tracked"]
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
@@ -385,8 +382,8 @@ def test_a_lazy_instance_norm_differs_from_instance_norm(lazy):
 def test_a_lazy_instance_norm_needs_a_batch_first():
     """``nn.LazyInstanceNorm1d`` takes ``num_features`` from dimension 1 of its first input, batched or not.
 
-    So an unbatched one, whose channels are dimension 0, raises ``ValueError`` unless both have the same size
-    or ``affine=False``. Later inputs may be unbatched.
+    So an unbatched one, whose channels are dimension 0, raises an error unless both have the same size, or
+    ``affine`` and ``track_running_stats`` are ``False``. Later inputs may be unbatched.
     """
     for track in (True, False):
         layer = nn.LazyInstanceNorm1d(track_running_stats=track)
@@ -397,3 +394,7 @@ def test_a_lazy_instance_norm_needs_a_batch_first():
         layer(torch.rand(2, 3, 4))
         assert layer.num_features == 3
         assert layer(torch.rand(3, 4)).shape == (3, 4)
+    with pytest.warns(UserWarning, match="size at dim=0"):
+        nn.LazyInstanceNorm1d(affine=False, track_running_stats=False)(torch.rand(3, 4))
+    with pytest.warns(UserWarning, match="dim=0"), pytest.raises(RuntimeError, match="3 elements not 4"):
+        nn.LazyInstanceNorm1d(affine=False)(torch.rand(3, 4))

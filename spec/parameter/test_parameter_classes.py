@@ -145,10 +145,10 @@ def test_a_deep_copy_calls_the_class():
         def __deepcopy__(self, memo):
             return memo.setdefault(id(self), type(self)(self.data.clone(), self.scale, self.requires_grad))
 
-    plain = copy.deepcopy(Scaled(torch.tensor([1.5]), 8))
+    plain = copy.deepcopy(Scaled(torch.tensor([1.5]), 8, False))
     copied = copy.deepcopy(nn.ParameterList([Copied(torch.tensor([1.5]), 8)]))[0]
 
-    assert (type(plain), plain.scale) == (Scaled, True)
+    assert (type(plain), plain.tolist(), plain.scale) == (Scaled, [1.5], False)
     assert (type(copied), copied.scale) == (Copied, 8)
 
 

@@ -83,7 +83,7 @@ def test_attention_has_no_public_reset():
     ``in_proj_weight``.
 
     So calling that method of every submodule, as after :meth:`~torch.nn.Module.to_empty`, misses it in a
-    transformer. Its own ``_reset_parameters()`` draws its weights, and sets its biases to zero.
+    transformer. Its own ``_reset_parameters()`` draws it, and sets the biases to zero.
     """
     net = nn.TransformerEncoderLayer(4, 2, 8)
     for parameter in net.parameters():

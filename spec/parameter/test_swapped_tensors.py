@@ -23,6 +23,7 @@ def test_the_object_stays_and_its_content_changes():
     """
     layer, tied = nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False)
     tied.weight = weight = layer.weight
+    old = weight.tolist()
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
     new = nn.Parameter(torch.tensor([[3.0, 4.0, 5.0]], dtype=torch.float64))
 
@@ -32,7 +33,7 @@ def test_the_object_stays_and_its_content_changes():
 
     assert layer.weight is tied.weight is weight
     assert (weight.dtype, weight.tolist()) == (torch.float64, [[2.0, 2.0, 2.0]])
-    assert (new.dtype, new.shape) == (torch.float32, (1, 2))
+    assert (new.dtype, new.tolist()) == (torch.float32, old)
 
 
 @pytest.mark.since("2.3")
@@ -68,6 +69,8 @@ def test_gradients_and_hooks_go_along():
     assert new.grad is old_grad
     assert calls == ["new"]
     assert layer.weight.grad.tolist() == [[7.0, 8.0]]
+    new.sum().backward()
+    assert (calls, new.grad.tolist()) == (["new", "old"], [[6.0, 7.0]])
 
 
 @pytest.mark.since("2.3")
@@ -175,10 +178,10 @@ def test_slots_have_to_be_the_same():
     """
 
     class Scaled(nn.Parameter):
-        __slots__ = ("scale",)
+        __slots__ = ("note", "scale")
 
     first, second = Scaled(torch.tensor([1.5])), Scaled(torch.tensor([2.5]))
-    first.scale = 8
+    first.scale, first.note, second.note = 8, "decay", "no decay"
 
     with pytest.raises(RuntimeError, match=r"^Cannot swap t1 and t2 if they have different slots"):
         torch.utils.swap_tensors(first, nn.Parameter(torch.tensor([3.5])))
@@ -187,6 +190,7 @@ def test_slots_have_to_be_the_same():
 
     assert [first.item(), second.item(), second.scale] == [2.5, 1.5, 8]
     assert hasattr(first, "scale") is False
+    assert [first.note, second.note] == ["no decay", "decay"]
 
 
 @pytest.mark.since("2.3")

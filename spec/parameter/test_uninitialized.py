@@ -357,7 +357,7 @@ def test_a_module_moves_them(device):
     net.weight = weight = UninitializedParameter()
     net.register_buffer("mean", UninitializedBuffer())
 
-    net.to(device, torch.float64)
+    nn.Sequential(net).to(device, torch.float64)
 
     assert net.weight is weight
     assert type(net.mean) is UninitializedBuffer

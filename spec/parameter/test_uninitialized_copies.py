@@ -13,18 +13,19 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 
 @pytest.mark.question("Q99")
-def test_a_deep_copy_of_an_uninitialized_parameter():
+@pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
+def test_a_deep_copy_of_an_uninitialized_parameter(requires_grad):
     """``copy.deepcopy`` of an ``UninitializedParameter`` keeps the device, dtype and ``requires_grad``.
 
     The two get their shapes independently: a lazy network and its copy may see inputs of different sizes.
     """
-    weight = UninitializedParameter(False, "meta", torch.float16)
+    weight = UninitializedParameter(requires_grad, "meta", torch.float16)
 
     twin = copy.deepcopy(weight)
 
     assert twin is not weight
     assert type(twin) is UninitializedParameter
-    assert (twin.requires_grad, twin.device.type, twin.dtype) == (False, "meta", torch.float16)
+    assert (twin.requires_grad, twin.device.type, twin.dtype) == (requires_grad, "meta", torch.float16)
 
     weight.materialize((2, 3))
     twin.materialize((5,))

@@ -172,7 +172,7 @@ def test_a_later_inverse_keeps_dtype_and_shape(inverse, told):
     """A second ``register_parametrization`` raises ``ValueError`` if ``right_inverse`` changes dtype or
     shape.
 
-    It raises ``ValueError``.
+    With ``unsafe=True`` it does not.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
 

@@ -177,18 +177,16 @@ def test_conv_weights_are_scaled_by_channel():
 
 def test_what_a_conv_lacks_is_made_up():
     """``fuse_conv_bn_weights`` treats missing biases as 0 and a missing BatchNorm weight as 1."""
-    weight, bias = fuse_conv_bn_weights(
-        torch.tensor([[[2.0]], [[3.0]]]),
-        None,
-        torch.tensor([1.0, 3.0]),
-        torch.tensor([4.0, 16.0]),
-        0.0,
-        None,
-        None,
-    )
+    given = torch.tensor([[[2.0]], [[3.0]]])
+    statistics = (torch.tensor([1.0, 3.0]), torch.tensor([4.0, 16.0]), 0.0)
+    weight, bias = fuse_conv_bn_weights(given, None, *statistics, None, None)
+    _, biased = fuse_conv_bn_weights(given, torch.tensor([5.0, 7.0]), *statistics, None, None)
+    _, shifted = fuse_conv_bn_weights(given, None, *statistics, None, torch.tensor([5.0, 7.0]))
 
     assert weight.tolist() == [[[1.0]], [[0.75]]]
     assert bias.tolist() == [-0.5, -0.75]
+    assert biased.tolist() == [2.0, 1.0]
+    assert shifted.tolist() == [4.5, 6.25]
 
 
 def test_transposed_weights_are_scaled_by_column():
@@ -335,12 +333,13 @@ def test_fusing_for_training_keeps_the_norm():
     To train a fused model further, fuse with ``fuse_modules_qat``: it holds the norm, with its statistics,
     beside the convolution.
     """
-    net = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3))
+    net = nn.Sequential(nn.Conv2d(2, 3, 1), settled(nn.BatchNorm2d(3))).train()
 
     with pytest.raises(AssertionError, match="Fusion only for eval!"):
         fuse_modules(net, [["0", "1"]])
     fused = fuse_modules_qat(net, [["0", "1"]])
 
     assert [type(layer) for layer in fused[0]] == [nn.Conv2d, nn.BatchNorm2d]
-    assert torch.equal(fused[0][1].running_var, torch.ones(3))
+    assert torch.equal(fused[0][1].running_mean, net[1].running_mean)
+    assert torch.equal(fused[0][1].running_var, net[1].running_var)
     assert type(fused[1]) is nn.Identity

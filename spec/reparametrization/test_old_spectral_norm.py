@@ -334,15 +334,17 @@ def test_a_state_dict_of_old_times_is_converted():
 
     State dicts of early releases hold the divided ``weight`` instead of ``weight_v``.
     """
-    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
+    layer, other, nested = (spectral_norm(nn.Linear(2, 3)) for _ in range(3))
     layer(torch.rand(2))
     state = dict(layer.state_dict(), weight=layer.weight.detach())
     del state["weight_v"]
 
+    nn.Sequential(nested).load_state_dict({f"0.{name}": value for name, value in state.items()})
     other.load_state_dict(state)
     other.eval()(torch.rand(2))
 
     torch.testing.assert_close(other.weight_v, layer.weight_v)
+    torch.testing.assert_close(nested.weight_v, layer.weight_v)
     torch.testing.assert_close(other.weight, layer.weight)
 
 

@@ -358,11 +358,11 @@ def test_a_method_for_entries_sees_what_is_left():
             return torch.tensor([0, 1])
 
     layer = nn.Linear(3, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, 1.0, 5.0]]))
-    prune.l1_unstructured(layer, "weight", 1)
+    layer.weight = nn.Parameter(torch.tensor([[0.0, 1.0, 5.0]]))
+    prune.custom_from_mask(layer, "weight", torch.tensor([[1, 0, 1]]))
     Custom.apply(layer, "weight")
 
-    assert given == [([2.0, 5.0], [1.0, 1.0])]
+    assert given == [([0.0, 5.0], [1.0, 1.0])]
     assert layer.weight_mask.tolist() == [[0.0, 0.0, 1.0]]
 
 
