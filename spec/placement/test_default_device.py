@@ -19,12 +19,17 @@ def test_a_layer_is_built_where_told(device):
 
 def test_a_layer_is_built_of_the_dtype_told():
     """A layer's ``dtype=`` argument sets its floating point tensors; integer buffers keep their dtype."""
+    one = nn.PReLU, nn.LayerNorm
+    two = nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.LSTM, nn.GRUCell
+    three = nn.Conv2d, nn.ConvTranspose1d, nn.Bilinear
     others = nn.ModuleList(
         [
-            nn.Linear(2, 3, dtype=torch.float64),
-            nn.Conv2d(2, 3, 4, dtype=torch.float64),
-            nn.Embedding(2, 3, dtype=torch.float64),
-            nn.LSTM(2, 3, dtype=torch.float64),
+            *[kind(2, dtype=torch.float64) for kind in one],
+            *[kind(2, 3, dtype=torch.float64) for kind in two],
+            *[kind(2, 3, 4, dtype=torch.float64) for kind in three],
+            nn.GroupNorm(1, 2, dtype=torch.float64),
+            nn.MultiheadAttention(2, 1, dtype=torch.float64),
+            nn.TransformerDecoderLayer(2, 1, dtype=torch.float64),
             nn.TransformerEncoderLayer(2, 1, dtype=torch.float64),
         ]
     )
@@ -164,6 +169,7 @@ def test_the_default_device_can_be_read():
         torch.set_default_device(None)
 
     assert told == torch.device("meta")
+    assert torch.get_default_device() == torch.device("cpu")
 
 
 @pytest.mark.since("2.8")

@@ -157,9 +157,9 @@ def test_a_module_on_meta_was_not_sent():
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_a_copy_is_not_shared(duplicate):
     """``copy.deepcopy`` and ``pickle`` of a module in shared memory make a copy in memory of its own."""
-    layer = nn.Linear(2, 1).share_memory()
+    norm = nn.BatchNorm1d(2).share_memory()
 
-    duplicated = duplicate(layer)
+    duplicated = duplicate(norm)
 
-    assert [p.is_shared() for p in duplicated.parameters()] == [False, False]
-    assert [p.is_shared() for p in layer.parameters()] == [True, True]
+    assert [t.is_shared() for t in duplicated.state_dict().values()] == [False] * 5
+    assert [t.is_shared() for t in norm.state_dict().values()] == [True] * 5
