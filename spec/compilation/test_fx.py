@@ -387,12 +387,13 @@ def test_a_copy_lacks_plain_attributes():
     traced.note, traced.meta["origin"], net.note = "kept", "here", "kept"
     for module in (net, traced):
         module.register_forward_hook(lambda module, args, output: output * 10)
+        module.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
 
     other, of_net = copy.deepcopy(traced), copy.deepcopy(net)
 
     assert not hasattr(other, "note")
     assert other.meta == {"origin": "here"}
-    assert traced(torch.tensor([3.0])).tolist() == [30.0]
+    assert traced(torch.tensor([3.0])).tolist() == [40.0]
     assert other(torch.tensor([3.0])).tolist() == [3.0]
     assert of_net.note == "kept"
-    assert of_net(torch.tensor([3.0])).tolist() == [30.0]
+    assert of_net(torch.tensor([3.0])).tolist() == [40.0]

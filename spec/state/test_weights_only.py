@@ -18,7 +18,7 @@ from torch import nn
 
 
 @pytest.mark.since("2.6")
-def test_a_whole_module_is_refused_by_default():
+def test_a_whole_module_is_refused_by_default(tmp_path):
     """:func:`torch.load` without ``weights_only`` raises ``UnpicklingError`` for a file with a whole module.
 
     The default became ``True`` in torch 2.6. Where the file is trusted, give ``weights_only=False``;
@@ -29,9 +29,11 @@ def test_a_whole_module_is_refused_by_default():
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
     file.seek(0)
+    (tmp_path / "net.pt").write_bytes(file.getvalue())
 
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
-        torch.load(file)
+    for given in (file, tmp_path / "net.pt", str(tmp_path / "net.pt")):
+        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+            torch.load(given)
 
 
 @pytest.mark.before("2.6")
