@@ -133,6 +133,7 @@ def test_parameters_are_the_same_objects():
     assert sorted(traced.state_dict()) == ["hidden.bias", "hidden.weight", "scale"]
     assert all(p is net.get_parameter(name) for name, p in traced.named_parameters())
     assert traced.hidden is net.hidden
+    assert fx.symbolic_trace(nn.Sequential(net)).get_parameter("0.scale") is net.scale
 
 
 def test_layers_of_torch_are_leaves():

@@ -130,13 +130,13 @@ def test_an_explicit_device_wins():
 
 def test_a_context_does_not_move_what_is_there():
     """A ``with torch.device(...)`` block does not move existing modules or the outputs they compute."""
-    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+    net, x = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), torch.rand(4, 2)
 
     with torch.device("meta"):
-        output = layer(x)
+        outputs = [net(x), net.eval()(x)]
 
-    assert layer.weight.device.type == "cpu"
-    assert output.device.type == "cpu"
+    assert [t.device.type for t in net.state_dict().values()] == ["cpu"] * 7
+    assert [output.device.type for output in outputs] == ["cpu", "cpu"]
 
 
 def test_the_default_device_can_be_set():
@@ -208,7 +208,7 @@ def test_the_default_dtype_can_be_set():
 
 def test_the_default_dtype_is_floating_point():
     """:func:`torch.set_default_dtype` raises ``TypeError`` for an integer dtype."""
-    for dtype in (torch.int64, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         with pytest.raises(TypeError, match="only floating-point types are supported as the default type"):
             torch.set_default_dtype(dtype)
 

@@ -184,6 +184,7 @@ def test_entries_of_none_leave_no_key():
     net.body = nn.Linear(2, 3, bias=False)
 
     assert list(net.state_dict()) == ["body.weight"]
+    assert list(nn.Sequential(net).state_dict(keep_vars=True)) == ["0.body.weight"]
 
 
 def test_frozen_parameters_are_included():

@@ -181,6 +181,7 @@ def test_keys_of_a_submodule_of_none_are_passed_over():
     result = net.load_state_dict({"head.weight": torch.rand(1), "head.0.bias": torch.rand(1)})
 
     assert result == ([], [])
+    assert nn.Sequential(net).load_state_dict({"0.head.weight": torch.rand(1)}) == ([], [])
     assert net.head is None
 
 
