@@ -209,7 +209,7 @@ def test_a_norm_without_a_real_count_starts_at_zero():
     state = {k: v for k, v in nn.BatchNorm1d(2).state_dict().items() if k != "num_batches_tracked"}
 
     real.load_state_dict(state, assign=True)
-    meta.load_state_dict(state, assign=True)
+    nn.Sequential(meta).load_state_dict({f"0.{key}": value for key, value in state.items()}, assign=True)
 
     assert real.num_batches_tracked.item() == 7
     assert meta.num_batches_tracked.device.type == "cpu"
