@@ -133,6 +133,7 @@ def test_parameters_are_the_same_objects():
     assert sorted(traced.state_dict()) == ["hidden.bias", "hidden.weight", "scale"]
     assert all(p is net.get_parameter(name) for name, p in traced.named_parameters())
     assert traced.hidden is net.hidden
+    assert fx.symbolic_trace(nn.Sequential(net)).get_parameter("0.scale") is net.scale
 
 
 def test_layers_of_torch_are_leaves():
@@ -388,12 +389,13 @@ def test_a_copy_lacks_plain_attributes():
     traced.note, traced.meta["origin"], net.note = "kept", "here", "kept"
     for module in (net, traced):
         module.register_forward_hook(lambda module, args, output: output * 10)
+        module.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
 
     other, of_net = copy.deepcopy(traced), copy.deepcopy(net)
 
     assert not hasattr(other, "note")
     assert other.meta == {"origin": "here"}
-    assert traced(torch.tensor([3.0])).tolist() == [30.0]
+    assert traced(torch.tensor([3.0])).tolist() == [40.0]
     assert other(torch.tensor([3.0])).tolist() == [3.0]
     assert of_net.note == "kept"
-    assert of_net(torch.tensor([3.0])).tolist() == [30.0]
+    assert of_net(torch.tensor([3.0])).tolist() == [40.0]

@@ -19,12 +19,17 @@ def test_a_layer_is_built_where_told(device):
 
 def test_a_layer_is_built_of_the_dtype_told():
     """A layer's ``dtype=`` argument sets its floating point tensors; integer buffers keep their dtype."""
+    one = nn.PReLU, nn.LayerNorm
+    two = nn.Linear, nn.Embedding, nn.EmbeddingBag, nn.LSTM, nn.GRUCell
+    three = nn.Conv2d, nn.ConvTranspose1d, nn.Bilinear
     others = nn.ModuleList(
         [
-            nn.Linear(2, 3, dtype=torch.float64),
-            nn.Conv2d(2, 3, 4, dtype=torch.float64),
-            nn.Embedding(2, 3, dtype=torch.float64),
-            nn.LSTM(2, 3, dtype=torch.float64),
+            *[kind(2, dtype=torch.float64) for kind in one],
+            *[kind(2, 3, dtype=torch.float64) for kind in two],
+            *[kind(2, 3, 4, dtype=torch.float64) for kind in three],
+            nn.GroupNorm(1, 2, dtype=torch.float64),
+            nn.MultiheadAttention(2, 1, dtype=torch.float64),
+            nn.TransformerDecoderLayer(2, 1, dtype=torch.float64),
             nn.TransformerEncoderLayer(2, 1, dtype=torch.float64),
         ]
     )
@@ -125,13 +130,13 @@ def test_an_explicit_device_wins():
 
 def test_a_context_does_not_move_what_is_there():
     """A ``with torch.device(...)`` block does not move existing modules or the outputs they compute."""
-    layer, x = nn.Linear(2, 3), torch.rand(4, 2)
+    net, x = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)), torch.rand(4, 2)
 
     with torch.device("meta"):
-        output = layer(x)
+        outputs = [net(x), net.eval()(x)]
 
-    assert layer.weight.device.type == "cpu"
-    assert output.device.type == "cpu"
+    assert [t.device.type for t in net.state_dict().values()] == ["cpu"] * 7
+    assert [output.device.type for output in outputs] == ["cpu", "cpu"]
 
 
 def test_the_default_device_can_be_set():
@@ -157,13 +162,15 @@ def test_the_default_device_can_be_set():
 @pytest.mark.since("2.3")
 def test_the_default_device_can_be_read():
     """:func:`torch.get_default_device` returns the device set by ``torch.set_default_device``."""
-    torch.set_default_device("meta")
+    told = []
     try:
-        told = torch.get_default_device()
+        for place in ("meta", "cpu"):
+            torch.set_default_device(place)
+            told.append(torch.get_default_device())
     finally:
         torch.set_default_device(None)
 
-    assert told == torch.device("meta")
+    assert told == [torch.device("meta"), torch.device("cpu")]
 
 
 @pytest.mark.since("2.8")
@@ -201,7 +208,7 @@ def test_the_default_dtype_can_be_set():
 
 def test_the_default_dtype_is_floating_point():
     """:func:`torch.set_default_dtype` raises ``TypeError`` for an integer dtype."""
-    for dtype in (torch.int64, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         with pytest.raises(TypeError, match="only floating-point types are supported as the default type"):
             torch.set_default_dtype(dtype)
 

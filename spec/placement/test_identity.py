@@ -38,7 +38,7 @@ def test_attributes_of_a_parameter_stay():
     layer = nn.Linear(2, 3)
     layer.weight.group = "slow"
 
-    layer.half().bfloat16().float().double()
+    layer.half().bfloat16().float().to(torch.float16).double()
     assert layer.weight.group == "slow"
 
     layer.to("meta")
@@ -67,7 +67,7 @@ def test_requires_grad_is_kept():
     layer = nn.Linear(2, 3)
     layer.weight.requires_grad_(False)
 
-    layer.half().bfloat16().float().double().to("meta")
+    layer.half().bfloat16().float().double().to(torch.float16).to("meta")
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
 
@@ -78,8 +78,9 @@ def test_gradients_go_along():
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     grads = [p.grad for p in layer.parameters()]
 
-    for cast, dtype in (("half", torch.float16), ("bfloat16", torch.bfloat16), ("double", torch.float64)):
+    for cast in ("half", "bfloat16", "float", "double"):
         getattr(layer, cast)()
+        dtype = getattr(torch, cast)
         assert [id(p.grad) for p in layer.parameters()] == [id(grad) for grad in grads]
         assert [grad.dtype for grad in grads] == [dtype, dtype]
     assert [grad.tolist() for grad in grads] == [[[1.5, 2.5]] * 3, [1.0] * 3]

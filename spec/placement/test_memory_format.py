@@ -32,9 +32,12 @@ def test_contiguous_format_goes_back():
     """``Module.to(memory_format=torch.contiguous_format)`` restores the default order of a weight."""
     conv = nn.Conv2d(3, 5, (2, 4)).to(memory_format=torch.channels_last)
 
-    conv.to(memory_format=torch.contiguous_format)
+    volume = nn.Conv3d(3, 5, (2, 4, 1)).to(memory_format=torch.channels_last_3d)
+
+    nn.Sequential(conv, volume).to(memory_format=torch.contiguous_format)
 
     assert conv.weight.stride() == (24, 8, 4, 1)
+    assert volume.weight.stride() == (24, 8, 4, 1, 1)
 
 
 @pytest.mark.parametrize("kind", [torch.channels_last, torch.channels_last_3d])
@@ -42,6 +45,7 @@ def test_other_dimensions_are_left_alone(kind):
     """``Module.to(memory_format=...)`` does not change tensors that are neither 4-d nor 5-d."""
     net = nn.Sequential(nn.Conv1d(3, 5, 2), nn.Linear(5, 4), nn.BatchNorm1d(4))
     net.register_buffer("table", torch.rand(2, 3, 4))
+    net.register_buffer("tiles", torch.rand(2, 3, 4, 1, 2, 3))
     before = {key: (id(value), value.stride()) for key, value in net.state_dict(keep_vars=True).items()}
 
     net.to(memory_format=kind)

@@ -80,8 +80,11 @@ def test_the_older_scaler_is_the_same():
     new.load_state_dict(old.state_dict())
 
     assert [old.scale(loss).item(), new.scale(loss).item()] == [24.0, 24.0]
+    old.load_state_dict(torch.amp.GradScaler("cpu", init_scale=4.0).state_dict())
+    assert old.scale(loss).item() == 12.0
     assert isinstance(old, torch.amp.GradScaler)
     assert issubclass(torch.cuda.amp.GradScaler, torch.amp.GradScaler)
+    assert [old._device, torch.cuda.amp.GradScaler(enabled=False)._device] == ["cpu", "cuda"]
 
 
 @pytest.mark.parametrize(

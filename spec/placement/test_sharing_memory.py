@@ -77,16 +77,16 @@ def test_a_cast_ends_sharing():
     """A cast after :meth:`Module.share_memory() <torch.nn.Module.share_memory>`, such as ``double()``, makes
     new memory that is not shared.
 
-    Cast first. Where nothing changes, as in ``float()`` of a 32-bit module, the memory stays shared.
+    Cast first. Where nothing changes, as in ``float()`` of a 32-bit module or for integers, it stays shared.
     """
     for cast in ("double", "half", "bfloat16"):
-        layer = nn.Linear(2, 3).share_memory()
+        norm = nn.BatchNorm1d(2).share_memory()
 
-        layer.float()
-        assert [p.is_shared() for p in layer.parameters()] == [True, True]
+        norm.float()
+        assert [t.is_shared() for t in norm.state_dict().values()] == [True] * 5
 
-        getattr(layer, cast)()
-        assert [p.is_shared() for p in layer.parameters()] == [False, False]
+        getattr(norm, cast)()
+        assert [t.is_shared() for t in norm.state_dict().values()] == [False] * 4 + [True]
 
 
 def test_a_module_has_no_pin_memory():
@@ -157,9 +157,9 @@ def test_a_module_on_meta_was_not_sent():
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
 def test_a_copy_is_not_shared(duplicate):
     """``copy.deepcopy`` and ``pickle`` of a module in shared memory make a copy in memory of its own."""
-    layer = nn.Linear(2, 1).share_memory()
+    norm = nn.BatchNorm1d(2).share_memory()
 
-    duplicated = duplicate(layer)
+    duplicated = duplicate(norm)
 
-    assert [p.is_shared() for p in duplicated.parameters()] == [False, False]
-    assert [p.is_shared() for p in layer.parameters()] == [True, True]
+    assert [t.is_shared() for t in duplicated.state_dict().values()] == [False] * 5
+    assert [t.is_shared() for t in norm.state_dict().values()] == [True] * 5

@@ -104,6 +104,7 @@ def test_nothing_given_changes_nothing(given):
     before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
 
     assert norm.to(*given) is norm
+    assert norm.to(device=None, dtype=None) is norm
     assert before == {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()}
 
 
@@ -191,7 +192,8 @@ def test_a_memory_format_goes_by_keyword():
 
 def test_the_type_float_means_double():
     """``Module.to(float)`` with Python's ``float`` casts to ``torch.float64``."""
-    assert [p.dtype for p in nn.Linear(2, 3).to(float).parameters()] == [torch.float64, torch.float64]
+    for layer in (nn.Linear(2, 3).to(float), nn.Linear(2, 3).to(dtype=float)):
+        assert [p.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
 
 
 def test_how_each_tensor_is_moved():

@@ -90,7 +90,7 @@ def test_requires_grad_of_the_module_is_kept(keep_vars):
     other = nn.Linear(2, 3)
     other.bias.requires_grad_(False)
 
-    layer.load_state_dict(other.state_dict(keep_vars=keep_vars), assign=True)
+    nn.Sequential(layer).load_state_dict(nn.Sequential(other).state_dict(keep_vars=keep_vars), assign=True)
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
 
@@ -107,7 +107,7 @@ def test_a_parameter_in_the_dict_is_changed():
     layer.weight.requires_grad_(False)
     other.bias.requires_grad_(False)
 
-    layer.load_state_dict(other.state_dict(keep_vars=True), assign=True)
+    nn.Sequential(layer).load_state_dict(nn.Sequential(other).state_dict(keep_vars=True), assign=True)
 
     assert [p.requires_grad for p in other.parameters()] == [False, True]
 

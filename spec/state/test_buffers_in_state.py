@@ -133,9 +133,10 @@ def test_a_buffer_of_none_is_neither_saved_nor_loaded():
     net = nn.Module()
     net.register_buffer("mask", None)
 
-    assert list(net.state_dict()) == []
+    assert list(net.state_dict()) == list(nn.Sequential(net).state_dict()) == []
     assert net.load_state_dict({}) == ([], [])
     assert net.load_state_dict({"mask": torch.rand(2)}, strict=False) == ([], ["mask"])
+    assert nn.Sequential(net).load_state_dict({"0.mask": torch.rand(2)}, strict=False) == ([], ["0.mask"])
     assert net.mask is None
 
 

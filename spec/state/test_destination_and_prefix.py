@@ -116,8 +116,10 @@ def test_positional_arguments_warn_of_the_future():
     """
     with pytest.warns(FutureWarning, match="Positional args are being deprecated, use kw") as caught:
         nn.Linear(2, 3).state_dict({})
+    with pytest.warns(FutureWarning, match="Positional args are being deprecated, use kw") as more:
+        nn.Linear(2, 3).state_dict(None, "head.", True)
 
-    assert [warning.filename for warning in caught] == [__file__]
+    assert [warning.filename for warning in [*caught, *more]] == [__file__, __file__]
 
 
 @pytest.mark.before("2.4")

@@ -138,6 +138,8 @@ def test_getting_without_setting_does_not_load():
 
     with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "_extra_state"'):
         Half().load_state_dict(Half().state_dict())
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "0\._extra_state"'):
+        nn.Sequential(Half()).load_state_dict(nn.Sequential(Half()).state_dict())
 
 
 def test_the_default_raises():
@@ -180,6 +182,7 @@ def test_extra_state_is_a_matter_of_the_class():
     layer.get_extra_state = lambda: 5
 
     assert list(layer.state_dict()) == ["weight"]
+    assert list(nn.Sequential(layer).state_dict()) == ["0.weight"]
 
 
 def test_a_parent_may_have_it_too():

@@ -88,8 +88,9 @@ def test_saving_needs_write_and_flush():
         torch.save(torch.tensor([1.5, 2.5]), SimpleNamespace(flush=file.flush))
 
 
+@pytest.mark.parametrize("weights_only", [True, False])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_loading_needs_four_methods(zipped):
+def test_loading_needs_four_methods(zipped, weights_only):
     """:func:`torch.load` accepts an object with only ``read``, ``readline``, ``tell`` and ``seek``."""
     file = io.BytesIO()
     torch.save(torch.tensor([1.5, 2.5]), file, _use_new_zipfile_serialization=zipped)
@@ -99,7 +100,7 @@ def test_loading_needs_four_methods(zipped):
         def __init__(self):
             self.read, self.readline, self.tell, self.seek = file.read, file.readline, file.tell, file.seek
 
-    assert torch.load(Reader(), weights_only=True).tolist() == [1.5, 2.5]
+    assert torch.load(Reader(), weights_only=weights_only).tolist() == [1.5, 2.5]
 
 
 def test_readline_is_for_the_old_format():
@@ -199,18 +200,19 @@ def test_sparse_tensors_are_checked():
 
     With ``weights_only=False`` it is loaded as it is, and to use it may read memory of others.
     """
-    indices, values = torch.tensor([[0, 99]]), torch.tensor([1.5, 2.5])
-    file = io.BytesIO()
-    torch.save(torch.sparse_coo_tensor(indices, values, (3,), check_invariants=False), file)
-    file.seek(0)
+    values = torch.tensor([1.5, 2.5])
+    coo = torch.sparse_coo_tensor([[0, 99]], values, (3,), check_invariants=False)
+    csr = torch.sparse_csr_tensor([0, 2], [0, 99], values, (1, 3), check_invariants=False)
 
-    with (
-        pytest.warns(UserWarning, match="Validating sparse tensor invariants"),
-        pytest.raises(RuntimeError, match="for dim 0, size is 3 but found index 99"),
-    ):
-        torch.load(file, weights_only=True)
-    file.seek(0)
-    assert torch.load(file, weights_only=False)._indices().tolist() == [[0, 99]]
+    for tensor, error in ((coo, "size is 3 but found index 99"), (csr, "0 <= col_indices < ncols")):
+        file = io.BytesIO()
+        torch.save(tensor, file)
+        file.seek(0)
+        with pytest.warns(UserWarning, match="Validating sparse"), pytest.raises(RuntimeError, match=error):
+            torch.load(file, weights_only=True)
+        file.seek(0)
+        loaded = torch.load(file, weights_only=False)
+        assert (loaded.layout, loaded._nnz()) == (tensor.layout, 2)
 
 
 @pytest.mark.since("2.1")

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 
-def test_a_state_dict_comes_back_as_it_was(tmp_path):
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_state_dict_comes_back_as_it_was(weights_only, tmp_path):
     """:func:`torch.load` returns a saved state dict with the same type, keys, order and values.
 
     Save ``model.state_dict()`` rather than the model: it can be read without the code of the class, and with
@@ -23,7 +24,7 @@ def test_a_state_dict_comes_back_as_it_was(tmp_path):
     state["running_mean"].copy_(torch.tensor([1.5, 2.5, 3.5]))
     torch.save(state, tmp_path / "norm.pt")
 
-    loaded = torch.load(tmp_path / "norm.pt", weights_only=True)
+    loaded = torch.load(tmp_path / "norm.pt", weights_only=weights_only)
 
     assert type(loaded) is type(state)
     assert list(loaded) == ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]

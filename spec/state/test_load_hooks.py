@@ -122,8 +122,10 @@ def test_what_a_load_pre_hook_returns_is_ignored(returned):
     layer._register_load_state_dict_pre_hook(lambda *args: returned)
 
     layer.load_state_dict({"weight": torch.tensor([0.75])})
-
     assert layer.weight.item() == 0.75
+
+    nn.Sequential(layer).load_state_dict({"0.weight": torch.tensor([0.5])})
+    assert layer.weight.item() == 0.5
 
 
 @pytest.mark.parametrize("strict", [True, False])

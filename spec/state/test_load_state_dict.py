@@ -80,6 +80,7 @@ def test_loading_gives_no_warning():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         net.load_state_dict(other.state_dict())
+        net.load_state_dict(dict(other.state_dict()), strict=False)
 
     assert caught == []
 
@@ -295,20 +296,20 @@ def test_a_failing_copy_is_reported(strict):
 
     The text of the exception is in the error too.
     """
-    net = nn.Module()
-    net.register_buffer("row", torch.zeros(1).expand(3))
-    net.register_buffer("last", torch.zeros(1))
+    net = nn.Sequential(nn.Module())
+    net[0].register_buffer("row", torch.zeros(1).expand(3))
+    net[0].register_buffer("last", torch.zeros(1))
 
     with pytest.raises(RuntimeError, match="While copying the parameter named") as caught:
-        net.load_state_dict({"row": torch.ones(3), "last": torch.tensor([5.0])}, strict=strict)
+        net.load_state_dict({"0.row": torch.ones(3), "0.last": torch.tensor([5.0])}, strict=strict)
 
     assert str(caught.value).startswith(
-        'Error(s) in loading state_dict for Module:\n\tWhile copying the parameter named "row", '
+        'Error(s) in loading state_dict for Sequential:\n\tWhile copying the parameter named "0.row", '
         "whose dimensions in the model are torch.Size([3]) "
         "and whose dimensions in the checkpoint are torch.Size([3]), "
         "an exception occurred : ('unsupported operation"
     )
-    assert net.last.tolist() == [5.0]
+    assert net[0].last.tolist() == [5.0]
 
 
 def test_modules_are_loaded_before_their_submodules():

@@ -45,9 +45,12 @@ def test_a_class_has_a_version():
     class Table(nn.Module):
         _version = 5
 
-    net = nn.Sequential(Table(), nn.ReLU())
+    class Wide(Table): ...
 
-    assert net.state_dict()._metadata == {"": {"version": 1}, "0": {"version": 5}, "1": {"version": 1}}
+    net = nn.Sequential(Table(), nn.ReLU(), Wide())
+
+    versions = {name: entry["version"] for name, entry in net.state_dict()._metadata.items()}
+    assert versions == {"": 1, "0": 5, "1": 1, "2": 5}
 
 
 def test_which_copies_keep_the_metadata():
@@ -109,7 +112,7 @@ def test_a_version_lets_a_module_read_old_state():
 
     assert old.load_state_dict({"scale": torch.tensor([5.0, 7.0])}) == ([], [])
     assert old.factor.tolist() == [5.0, 7.0]
-    assert new.load_state_dict(old.state_dict()) == ([], [])
+    assert nn.Sequential(new).load_state_dict(nn.Sequential(old).state_dict()) == ([], [])
     assert new.factor.tolist() == [5.0, 7.0]
 
 
@@ -206,7 +209,7 @@ def test_a_norm_without_a_real_count_starts_at_zero():
     state = {k: v for k, v in nn.BatchNorm1d(2).state_dict().items() if k != "num_batches_tracked"}
 
     real.load_state_dict(state, assign=True)
-    meta.load_state_dict(state, assign=True)
+    nn.Sequential(meta).load_state_dict({f"0.{key}": value for key, value in state.items()}, assign=True)
 
     assert real.num_batches_tracked.item() == 7
     assert meta.num_batches_tracked.device.type == "cpu"
@@ -242,6 +245,8 @@ def test_an_instance_norm_refuses_very_old_statistics(layer):
 
     with pytest.raises(RuntimeError, match="stats buffer") as caught:
         nn.ModuleDict({"n": layer(2)}).load_state_dict(state)
+    with pytest.raises(RuntimeError, match=r'stats buffer\(s\) "running_mean" for'):
+        layer(2).load_state_dict({"running_mean": torch.rand(2)})
 
     assert f'"n.running_mean" and "n.running_var" for {layer.__name__}' in str(caught.value)
     assert "Unexpected key(s)" not in str(caught.value)
@@ -255,9 +260,9 @@ def test_an_instance_norm_with_metadata_counts_keys(layer):
     """With ``_metadata``, ``load_state_dict`` of a default ``InstanceNorm`` reports ``running_mean`` as
     unexpected.
     """
-    state = layer(2, track_running_stats=True).state_dict()
-    del state["num_batches_tracked"]
+    state = nn.Sequential(layer(2, track_running_stats=True)).state_dict()
+    del state["0.num_batches_tracked"]
 
-    result = layer(2).load_state_dict(state, strict=False)
+    result = nn.Sequential(layer(2)).load_state_dict(state, strict=False)
 
-    assert result == ([], ["running_mean", "running_var"])
+    assert result == ([], ["0.running_mean", "0.running_var"])

@@ -184,6 +184,7 @@ def test_entries_of_none_leave_no_key():
     net.body = nn.Linear(2, 3, bias=False)
 
     assert list(net.state_dict()) == ["body.weight"]
+    assert list(nn.Sequential(net).state_dict(keep_vars=True)) == ["0.body.weight"]
 
 
 def test_frozen_parameters_are_included():
@@ -194,11 +195,13 @@ def test_frozen_parameters_are_included():
     nn.init.constant_(net[1].weight, 3.0).requires_grad_(False)
     nn.init.constant_(net[1].bias, 5.0)
 
-    assert [(key, value.tolist()) for key, value in net.state_dict().items()] == [
-        ("0.weight", [0.25]),
-        ("1.weight", [[3.0], [3.0]]),
-        ("1.bias", [5.0, 5.0]),
-    ]
+    for keep_vars in (False, True):
+        state = net.state_dict(keep_vars=keep_vars)
+        assert {key: value.tolist() for key, value in state.items()} == {
+            "0.weight": [0.25],
+            "1.weight": [[3.0], [3.0]],
+            "1.bias": [5.0, 5.0],
+        }
 
 
 def test_plain_attributes_are_left_out():

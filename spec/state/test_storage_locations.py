@@ -224,6 +224,7 @@ def test_a_version_is_compared_by_numbers():
     assert met(module, (1, 10)) is True
     assert met(module, (1, 11)) is False
     assert met(module, (2, 0)) is False
+    assert met(types.SimpleNamespace(__version__="2.1"), (1, 10)) is True
 
 
 def test_a_malformed_version_is_an_error_or_met():

@@ -165,8 +165,12 @@ def test_a_key_of_an_entry_of_none_is_unexpected():
         layer.load_state_dict(nn.Linear(2, 3).state_dict())
     assert layer.bias is None
 
-    assert layer.load_state_dict(nn.Linear(2, 3).state_dict(), strict=False) == ([], ["bias"])
-    assert layer.bias is None
+    for net, other, key in (
+        (layer, nn.Linear(2, 3), "bias"),
+        (nn.Sequential(layer), nn.Sequential(nn.Linear(2, 3)), "0.bias"),
+    ):
+        assert net.load_state_dict(other.state_dict(), strict=False) == ([], [key])
+        assert layer.bias is None
 
 
 def test_keys_of_a_submodule_of_none_are_passed_over():
@@ -177,6 +181,7 @@ def test_keys_of_a_submodule_of_none_are_passed_over():
     result = net.load_state_dict({"head.weight": torch.rand(1), "head.0.bias": torch.rand(1)})
 
     assert result == ([], [])
+    assert nn.Sequential(net).load_state_dict({"0.head.weight": torch.rand(1)}) == ([], [])
     assert net.head is None
 
 

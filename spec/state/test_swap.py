@@ -31,14 +31,15 @@ def test_objects_stay_when_swapping(assign):
     norm = nn.BatchNorm1d(2)
     weight, mean = norm.weight, norm.running_mean
     before = list(norm.state_dict(keep_vars=True).values())
+    net = nn.Sequential(norm)
     state = {
-        **norm.state_dict(),
-        "weight": torch.tensor([3.0, 4.0]),
-        "running_mean": torch.tensor([5.0, 6.0]),
+        **net.state_dict(),
+        "0.weight": torch.tensor([3.0, 4.0]),
+        "0.running_mean": torch.tensor([5.0, 6.0]),
     }
 
     with swapping_parameters():
-        norm.load_state_dict(state, assign=assign)
+        net.load_state_dict(state, assign=assign)
 
     after = norm.state_dict(keep_vars=True).values()
     assert [id(value) for value in after] == [id(value) for value in before]
@@ -97,7 +98,9 @@ def test_requires_grad_stays_when_swapping(keep_vars, assign):
     other.weight.requires_grad_(False)
 
     with swapping_parameters():
-        layer.load_state_dict(other.state_dict(keep_vars=keep_vars), assign=assign)
+        nn.Sequential(layer).load_state_dict(
+            nn.Sequential(other).state_dict(keep_vars=keep_vars), assign=assign
+        )
 
     assert [p.requires_grad for p in layer.parameters()] == [True, False]
 

@@ -18,7 +18,7 @@ from torch import nn
 
 
 @pytest.mark.since("2.6")
-def test_a_whole_module_is_refused_by_default():
+def test_a_whole_module_is_refused_by_default(tmp_path):
     """:func:`torch.load` without ``weights_only`` raises ``UnpicklingError`` for a file with a whole module.
 
     The default became ``True`` in torch 2.6. Where the file is trusted, give ``weights_only=False``;
@@ -29,9 +29,11 @@ def test_a_whole_module_is_refused_by_default():
     file = io.BytesIO()
     torch.save(nn.Linear(2, 3), file)
     file.seek(0)
+    (tmp_path / "net.pt").write_bytes(file.getvalue())
 
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
-        torch.load(file)
+    for given in (file, tmp_path / "net.pt", str(tmp_path / "net.pt")):
+        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+            torch.load(given)
 
 
 @pytest.mark.before("2.6")
@@ -122,25 +124,27 @@ def test_other_objects_are_refused(value):
 
 
 def test_the_state_of_an_optimizer_is_accepted():
-    """``torch.load(weights_only=True)`` loads state dicts of optimizers and schedulers whole.
+    """``torch.load(weights_only=True)`` loads the state of optimizers, and of schedulers such as ``StepLR``.
 
     ``weights_only`` is about classes, not about what belongs to the weights: moments, steps and groups are
-    tensors, numbers and dicts.
+    tensors, numbers and dicts. Up to torch 2.3 those of ``MultiStepLR`` and ``OneCycleLR`` raised.
     """
-    layer, file = nn.Linear(2, 3), io.BytesIO()
+    layer, file, schedulers = nn.Linear(2, 3), io.BytesIO(), torch.optim.lr_scheduler
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.5)
     layer(torch.ones(2)).sum().backward()
     optimizer.step()
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=7)
+    made = [kind(optimizer, 7) for kind in (schedulers.CosineAnnealingLR, schedulers.StepLR)]
+    made += [schedulers.ReduceLROnPlateau(optimizer), schedulers.LambdaLR(optimizer, lambda epoch: 0.5)]
 
-    torch.save([optimizer.state_dict(), scheduler.state_dict()], file)
+    torch.save([optimizer.state_dict(), *[each.state_dict() for each in made]], file)
     file.seek(0)
-    state, schedule = torch.load(file, weights_only=True)
+    state, *schedules = torch.load(file, weights_only=True)
 
     assert state["param_groups"] == optimizer.state_dict()["param_groups"]
     assert sorted(state["state"][0]) == ["exp_avg", "exp_avg_sq", "step"]
-    assert torch.equal(state["state"][0]["exp_avg"], optimizer.state[layer.weight]["exp_avg"])
-    assert schedule == scheduler.state_dict()
+    for name, value in state["state"][0].items():
+        assert torch.equal(value, optimizer.state[layer.weight][name])
+    assert schedules == [each.state_dict() for each in made]
 
 
 def test_an_optimizer_itself_is_refused():
