@@ -127,7 +127,9 @@ def test_a_difference_may_be_explained():
 
     for debug in (False, True):
         result = checkpoint(forward, torch.rand(3, requires_grad=True), use_reentrant=False, debug=debug)
-        with pytest.raises(torch.utils.checkpoint.CheckpointError, match="number of tensors") as caught:
+        with pytest.raises(
+            torch.utils.checkpoint.CheckpointError, match=r"number of tensors|determinism"
+        ) as caught:
             result.sum().backward()
         names = ("aten.sin.default", "aten.exp.default", "aten.tanh.default")
         texts.append([name in str(caught.value) for name in names])

@@ -166,6 +166,6 @@ def test_a_step_by_hand_needs_no_grad():
         weight -= 1.0
     with (
         torch.no_grad(),
-        pytest.raises(TypeError, match="cannot assign 'torch.*Tensor' as parameter 'weight'"),
+        pytest.raises(TypeError, match=r"cannot assign .* as parameter 'weight'"),
     ):
         layer.weight = layer.weight - 1.0

@@ -117,7 +117,7 @@ def test_layers_that_mix_steps_refuse_jagged_tensors(layer):
     jagged = torch.nested.nested_tensor([torch.rand(2, 4), torch.rand(3, 4)], layout=torch.jagged)
 
     with pytest.raises(
-        (RuntimeError, ValueError), match="running_mean|Transpose|batch dimension|3-dimensional"
+        (RuntimeError, ValueError), match=r"running_mean|Transpose|batch dimension|3-dimensional"
     ):
         layer(jagged)
     padded = torch.nested.to_padded_tensor(jagged, 7.0)
