@@ -10,58 +10,95 @@ from torch import nn
 from torch.optim import SGD, lr_scheduler
 
 
-def rates(losses, *args, **options):
-    """Return the learning rate after each loss."""
-    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
-    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, *args, factor=0.5, **options)
-    seen = []
-    for loss in losses:
-        scheduler.step(loss)
-        seen.append(optimizer.param_groups[0]["lr"])
-    return seen
-
-
-def test_patience_is_one_epoch_more():
+@pytest.mark.parametrize(
+    ("losses", "options", "expected"),
+    [
+        ([1.0] * 8, {"patience": 2}, [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25]),
+        ([1.0] * 8, {"patience": 2, "cooldown": 1}, [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]),
+        ([1.0, 2.0, 3.0, 0.5, 4.0], {"patience": 2}, [1.0] * 5),
+    ],
+)
+def test_patience_is_one_epoch_more(losses, options, expected):
     """``ReduceLROnPlateau(patience=2)`` reduces the rate at the third epoch in a row that is not better.
 
     The first loss is always better. After a reduction the count begins anew, and ``cooldown`` epochs are not
     counted.
     """
-    assert rates([1.0] * 8, patience=2) == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25]
-    assert rates([1.0] * 8, patience=2, cooldown=1) == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]
-    assert rates([1.0, 2.0, 3.0, 0.5, 4.0], patience=2) == [1.0] * 5
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, **options)
+    for loss in losses:
+        scheduler.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    assert rates == expected
 
 
-def test_a_little_better_is_not_better():
-    """``ReduceLROnPlateau`` counts a loss as better only below ``1 - threshold`` of the best: 0.9999 by default.
+@pytest.mark.parametrize(
+    ("losses", "options", "expected"),
+    [
+        ([1.0, 0.99995], {"patience": 0}, [1.0, 0.5]),
+        ([1.0, 0.9998], {"patience": 0}, [1.0, 1.0]),
+        ([5.0, 4.75], {"patience": 0, "threshold": 0.1}, [1.0, 0.5]),
+        ([5.0, 4.75], {"patience": 0, "threshold": 0.1, "threshold_mode": "abs"}, [1.0, 1.0]),
+        ([5.0, 4.95], {"patience": 0, "threshold": 0.1, "threshold_mode": "abs"}, [1.0, 0.5]),
+    ],
+)
+def test_a_little_better_is_not_better(losses, options, expected):
+    """``ReduceLROnPlateau`` counts a loss as better only below 0.9999 of the best, or by another ``threshold``.
 
-    With ``threshold_mode="abs"`` it has to be lower by ``threshold``.
+    With ``threshold_mode="abs"`` it has to be lower by ``threshold`` itself.
     """
-    assert rates([1.0, 0.99995], patience=0) == [1.0, 0.5]
-    assert rates([1.0, 0.9998], patience=0) == [1.0, 1.0]
-    assert rates([1.0, 0.95], patience=0, threshold=0.1) == [1.0, 0.5]
-    assert rates([5.0, 4.95], patience=0, threshold=0.1, threshold_mode="abs") == [1.0, 0.5]
-    assert rates([5.0, 4.85], patience=0, threshold=0.1, threshold_mode="abs") == [1.0, 1.0]
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, **options)
+    for loss in losses:
+        scheduler.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    assert rates == expected
 
 
-def test_an_accuracy_needs_mode_max():
+@pytest.mark.parametrize(
+    ("losses", "options", "expected"),
+    [
+        ([0.1, 0.2, 0.3], {"patience": 0}, [1.0, 0.5, 0.25]),
+        ([0.1, 0.2, 0.3], {"patience": 0, "mode": "max"}, [1.0, 1.0, 1.0]),
+    ],
+)
+def test_an_accuracy_needs_mode_max(losses, options, expected):
     """``ReduceLROnPlateau`` takes lower for better; an accuracy needs ``mode="max"``.
 
     Without it a rising accuracy reduces the rate in silence. Another word is a ``ValueError``.
     """
-    assert rates([0.1, 0.2, 0.3], patience=0) == [1.0, 0.5, 0.25]
-    assert rates([0.1, 0.2, 0.3], "max", patience=0) == [1.0, 1.0, 1.0]
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, **options)
+    for loss in losses:
+        scheduler.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    assert rates == expected
     with pytest.raises(ValueError, match="mode minimum is unknown!"):
-        rates([], "minimum")
+        lr_scheduler.ReduceLROnPlateau(optimizer, "minimum")
 
 
-def test_a_loss_that_is_nan_is_not_better():
-    """``ReduceLROnPlateau`` counts a loss of NaN as not better, and keeps the best one."""
-    assert rates([1.0, float("nan"), float("nan"), 0.5], patience=0) == [1.0, 0.5, 0.25, 0.25]
-    assert rates([1.0, torch.nan, 0.99999], patience=1) == [1.0, 1.0, 0.5]
+@pytest.mark.parametrize(
+    ("losses", "options", "expected"),
+    [
+        ([1.0, torch.nan, torch.nan, 0.5], {"patience": 0}, [1.0, 0.5, 0.25, 0.25]),
+        ([1.0, torch.nan, 0.99999], {"patience": 1}, [1.0, 1.0, 0.5]),
+    ],
+)
+def test_a_loss_that_is_nan_is_not_better(losses, options, expected):
+    """``ReduceLROnPlateau`` counts a loss of NaN as not better, and keeps the best one before."""
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, **options)
+    for loss in losses:
+        scheduler.step(loss)
+        rates.append(optimizer.param_groups[0]["lr"])
+
+    assert rates == expected
 
 
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.3")
 def test_a_plateau_tells_its_rate():
     """``ReduceLROnPlateau`` has ``get_last_lr()``, also before the first ``step``, and is an ``LRScheduler``."""
     optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)

@@ -209,11 +209,11 @@ def test_momentum_cycles_by_default():
     assert kept.param_groups[0]["momentum"] == 0.5
     lr_scheduler.CyclicLR(kept, 0.1, 1.0)
     assert kept.param_groups[0]["momentum"] == 0.9
-    with pytest.raises(ValueError, match="optimizer must support momentum or beta1|must support momentum"):
+    with pytest.raises(ValueError, match=r"optimizer must support momentum or beta1|must support momentum"):
         lr_scheduler.OneCycleLR(make(Adagrad), max_lr=1.0, total_steps=10)
 
 
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.3")
 def test_a_cyclic_rate_takes_adam():
     """``CyclicLR`` with its defaults takes ``Adam``, and cycles the first of its ``betas``."""
     optimizer = Adam([nn.Parameter(torch.rand(2))], lr=1.0, betas=(0.5, 0.7))
@@ -223,12 +223,12 @@ def test_a_cyclic_rate_takes_adam():
     assert optimizer.param_groups[0]["betas"] == (0.9, 0.7)
 
 
-@pytest.mark.before("2.2")
+@pytest.mark.before("2.3")
 def test_a_cyclic_rate_refused_adam():
     """``CyclicLR`` raises ``ValueError`` for ``Adam`` unless ``cycle_momentum=False`` is given."""
     optimizer = Adam([nn.Parameter(torch.rand(2))], lr=1.0)
 
-    with pytest.raises(ValueError, match="optimizer must support momentum with `cycle_momentum` option"):
+    with pytest.raises(ValueError, match=r"optimizer must support momentum with `cycle_momentum` option"):
         lr_scheduler.CyclicLR(optimizer, 0.1, 1.0)
     lr_scheduler.CyclicLR(optimizer, 0.1, 1.0, cycle_momentum=False)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
