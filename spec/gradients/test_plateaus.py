@@ -44,7 +44,8 @@ def test_patience_is_one_epoch_more(losses, options, expected):
     ],
 )
 def test_a_little_better_is_not_better(losses, options, expected):
-    """``ReduceLROnPlateau`` counts a loss as better only below 0.9999 of the best, or by another ``threshold``.
+    """``ReduceLROnPlateau`` counts a loss as better only below 0.9999 of the best, or by another
+    ``threshold``.
 
     With ``threshold_mode="abs"`` it has to be lower by ``threshold`` itself.
     """
@@ -100,7 +101,9 @@ def test_a_loss_that_is_nan_is_not_better(losses, options, expected):
 
 @pytest.mark.since("2.3")
 def test_a_plateau_tells_its_rate():
-    """``ReduceLROnPlateau`` has ``get_last_lr()``, also before the first ``step``, and is an ``LRScheduler``."""
+    """``ReduceLROnPlateau`` has ``get_last_lr()``, also before the first ``step``, and is an
+    ``LRScheduler``.
+    """
     optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
     scheduler = lr_scheduler.ReduceLROnPlateau(optimizer)
 
