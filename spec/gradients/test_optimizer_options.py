@@ -4,10 +4,14 @@ Options stand in ``param_groups``; ``defaults`` are for groups to come. Which gr
 *parameter_groups*, what is kept for it in *optimizer_state*.
 """
 
+from importlib import import_module
+
 import pytest
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW
+
+ADAM = import_module("torch.optim.adam")
 
 
 def test_the_rate_is_set_in_the_groups():
@@ -112,9 +116,9 @@ def test_foreach_is_not_the_default_on_the_cpu(monkeypatch):
 
     It needs more memory, as much as the parameters. ``foreach`` and ``fused`` exclude each other.
     """
-    calls, results, together = [], [], torch.optim.adam._multi_tensor_adam
+    calls, results, together = [], [], ADAM._multi_tensor_adam
     monkeypatch.setattr(
-        torch.optim.adam,
+        ADAM,
         "_multi_tensor_adam",
         lambda *given, **more: calls.append(1) or together(*given, **more),
     )
