@@ -12,7 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 @pytest.mark.needs("compile")
 def test_nothing_is_compiled_before_the_first_call():
-    """:func:`torch.compile` of a module compiles nothing until it is called; errors of the backend come then."""
+    """:func:`torch.compile` of a module compiles nothing until it is called.
+
+    Errors of the backend come then, and a first call may take minutes.
+    """
     graphs, net = [], nn.Sequential(nn.Linear(1, 1))
 
     compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
@@ -26,9 +29,9 @@ def test_nothing_is_compiled_before_the_first_call():
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 def test_dropout_drops_the_same(backend):
-    """With ``backend="eager"`` or ``"aot_eager"`` a compiled Dropout drops what the module drops from one seed.
+    """With ``backend="eager"`` or ``"aot_eager"`` a compiled Dropout drops what the module drops from a seed.
 
-    So a difference from the module is one of ``inductor``, where
+    A difference from the module is one of ``inductor``, where
     ``torch._inductor.config.fallback_random = True`` draws the same numbers.
     """
     net, x = nn.Sequential(nn.Dropout(0.5)), torch.ones(64)
@@ -46,7 +49,7 @@ def test_dropout_drops_the_same(backend):
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.3")
+@pytest.mark.since("2.1")
 @pytest.mark.parametrize("use_reentrant", [False, True])
 def test_a_checkpoint_is_compiled(use_reentrant):
     """A ``forward`` compiled by ``torch.compile`` may use ``checkpoint``, in one graph, with the same
@@ -78,7 +81,9 @@ def test_a_checkpoint_is_compiled(use_reentrant):
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_autocast_has_a_graph_of_its_own():
-    """A compiled module called inside ``torch.autocast`` and outside has a graph for each, with its dtype."""
+    """A compiled module called inside ``torch.autocast`` and outside has a graph for each, with its
+    dtype.
+    """
     graphs, net, x = [], nn.Sequential(nn.Linear(2, 2)), torch.ones(2)
     compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
 
@@ -92,9 +97,9 @@ def test_autocast_has_a_graph_of_its_own():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_a_step_may_be_compiled():
-    """A function that calls ``optimizer.step()`` can be compiled; a new number for ``lr`` makes another graph.
+    """A function that calls ``optimizer.step()`` can be compiled; a new number as ``lr`` makes another graph.
 
     It steps as the optimizer does. With ``lr`` as a tensor the graph stays.
     """
@@ -105,14 +110,14 @@ def test_a_step_may_be_compiled():
         lambda: optimizer.step(), backend=lambda graph, inputs: graphs.append(graph) or graph.forward
     )
     counts = []
-    for rate in (0.5, 0.5, 0.25):
+    for rate in (0.5, 0.5, 0.5, 0.25):
         optimizer.param_groups[0]["lr"] = usual.param_groups[0]["lr"] = rate
         step()
         usual.step()
         assert torch.equal(weight, plain)
         counts.append(len(graphs))
 
-    assert counts == [1, 1, 2]
+    assert counts[1] == counts[2] == counts[3] - 1
 
 
 @pytest.mark.needs("compile")
@@ -155,7 +160,7 @@ def test_an_error_of_forward_is_another():
         torch.compile(Wrong(), backend="eager")(torch.ones(2, 3))
     with pytest.raises(ValueError, match="not this one"):
         torch.compile(Raising(), backend="eager")(torch.ones(2, 3))
-    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+    with pytest.raises(RuntimeError, match=r"mat1 and mat2 shapes cannot be multiplied"):
         Wrong()(torch.ones(2, 3))
 
 
@@ -175,7 +180,7 @@ def test_compilation_may_be_suspended():
     compiled(torch.ones(2))
     with torch.compiler.set_stance("fail_on_recompile"):
         compiled(torch.zeros(2))
-        with pytest.raises(RuntimeError, match="Detected recompile when torch.compile stance is"):
+        with pytest.raises(RuntimeError, match=r"Detected recompile when torch.compile stance is"):
             compiled(torch.ones(3, 2))
 
     assert len(graphs) == 1
@@ -187,14 +192,12 @@ def test_compilation_may_be_suspended():
     ("forward", "value"),
     [
         (lambda self, x: x * 2 if x.sum() > 0 else x * 3, -3.0),
-        (lambda self, x: (x + 1, torch.manual_seed(0), x * 3)[2], -3.0),
         (lambda self, x: (x + 1, print("", end=""), x * 3)[2], -3.0),
     ],
-    ids=["if", "manual_seed", "print"],
+    ids=["if", "print"],
 )
 def test_what_breaks_a_graph_still_works(forward, value):
-    """An ``if`` on a value, ``print`` and ``torch.manual_seed`` break a compiled ``forward`` into graphs, and
-    still work.
+    """An ``if`` on a value, and ``print``, break a compiled ``forward`` into graphs, and still work.
 
     With ``fullgraph=True`` they raise an error at the first call.
     """

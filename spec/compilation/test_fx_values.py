@@ -37,7 +37,7 @@ def test_numbers_and_random_tensors_are_fixed():
 
 
 def test_the_mode_of_functions_is_fixed():
-    """In a ``GraphModule``, ``eval()`` turns off a Dropout module, but not ``F.dropout(x, p, self.training)``.
+    """In a ``GraphModule``, ``eval()`` turns off an ``nn.Dropout``, but not ``F.dropout(x, p, self.training)``.
 
     The mode was read when ``forward`` was traced. Call ``net.eval()`` before tracing.
     """
@@ -84,10 +84,9 @@ def test_an_input_may_be_fixed():
     ids=["loop", "len", "int", "range"],
 )
 def test_a_proxy_has_no_length(forward, error, message):
-    """``fx.symbolic_trace`` raises an error for a loop over an input, ``len(x)``, ``int()`` and ``range()`` of
-    a size.
+    """``fx.symbolic_trace`` raises an error for a loop over an input, ``len(x)``, and ``range()`` of a size.
 
-    Arithmetic with ``x.shape[0]`` is recorded, and unpacking a known number of parts too.
+    So does ``int()`` of a size. Arithmetic with ``x.shape[0]`` is recorded, and unpacking a known number of parts too.
     """
     with pytest.raises(error, match=message):
         fx.symbolic_trace(type("Net", (nn.Module,), {"forward": forward})())
