@@ -37,7 +37,7 @@ def test_numbers_and_random_tensors_are_fixed():
 
 
 def test_the_mode_of_functions_is_fixed():
-    """In a ``GraphModule``, ``eval()`` turns off an ``nn.Dropout``, but not ``F.dropout(x, p, self.training)``.
+    """In a ``GraphModule``, ``eval()`` turns off ``nn.Dropout``, not ``F.dropout(x, p, self.training)``.
 
     The mode was read when ``forward`` was traced. Call ``net.eval()`` before tracing.
     """
@@ -86,7 +86,8 @@ def test_an_input_may_be_fixed():
 def test_a_proxy_has_no_length(forward, error, message):
     """``fx.symbolic_trace`` raises an error for a loop over an input, ``len(x)``, and ``range()`` of a size.
 
-    So does ``int()`` of a size. Arithmetic with ``x.shape[0]`` is recorded, and unpacking a known number of parts too.
+    ``int()`` of a size is one too. Arithmetic with ``x.shape[0]`` is recorded, and so is unpacking a known
+    number of parts.
     """
     with pytest.raises(error, match=message):
         fx.symbolic_trace(type("Net", (nn.Module,), {"forward": forward})())
