@@ -16,8 +16,7 @@ from torch import nn
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 def test_a_dimension_may_be_free():
-    """``torch.export.export(dynamic_shapes=({0: Dim("batch")},))`` gives a module for any size of that
-    dimension.
+    """``torch.export.export(dynamic_shapes=({0: Dim("batch")},))`` gives a module for any size of that axis.
 
     Other dimensions stay as in the example.
     """
@@ -127,8 +126,8 @@ def test_keywords_stay_keywords():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.2")
 def test_a_condition_on_values_is_refused():
-    """``torch.export.export`` raises an error for an ``if`` on the value of a tensor; the example decides one
-    on a shape.
+    """``torch.export.export(strict=True)`` raises an error for an ``if`` on a value; one on a shape is
+    decided.
 
     Use :func:`torch.where` or ``torch.cond``.
     """
@@ -198,7 +197,7 @@ def test_a_program_is_saved_with_its_weights():
     torch.testing.assert_close(loaded(x), net(x))
     assert loaded.get_parameter("0.weight") is not net[0].weight
     torch.testing.assert_close(copy.deepcopy(program.module())(x), net(x))
-    with pytest.raises((AttributeError, RecursionError, pickle.PicklingError, TypeError)):
+    with pytest.raises((AttributeError, RecursionError), match=r"pickle|recursion"):
         pickle.dumps(program.module())
 
 

@@ -11,16 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-
-
-class Layers(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
-        self.named = nn.ModuleDict({"a": nn.Linear(1, 1)})
-        self.scales = nn.ParameterList([nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(3.0))])
-
 
 def test_a_list_is_indexed_by_a_literal():
     """``torch.jit.script`` raises ``RuntimeError`` for ``self.layers[i]`` with a variable; a literal works.
@@ -28,17 +18,20 @@ def test_a_list_is_indexed_by_a_literal():
     So it is for the keys of a ``ModuleDict``. Each entry may be of another class: loop over them instead.
     """
 
-    class Net(Layers):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
+            self.named = nn.ModuleDict({"a": nn.Linear(1, 1)})
+
         def forward(self, x):
             return self.layers[0](x) + self.layers[-1](x) + self.named["a"](x)
 
-    class ByNumber(Layers):
-        def forward(self, x):
-            for i in range(2):
-                x = self.layers[i](x)
-            return x
+    class ByNumber(Net):
+        def forward(self, x, i: int):
+            return self.layers[i](x)
 
-    class ByName(Layers):
+    class ByName(Net):
         def forward(self, x, name: str):
             return self.named[name](x)
 
@@ -56,7 +49,13 @@ def test_containers_are_looped_over():
     ``ParameterList``.
     """
 
-    class Net(Layers):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
+            self.named = nn.ModuleDict({"a": nn.Linear(1, 1)})
+            self.scales = nn.ParameterList([nn.Parameter(torch.tensor(value)) for value in (2.0, 3.0)])
+
         def forward(self, x):
             for i, layer in enumerate(self.layers):
                 x = layer(x) * (i + 1)
@@ -173,8 +172,7 @@ def test_methods_that_forward_does_not_call():
 
 
 def test_ignored_methods_stay_python():
-    """A method with ``@torch.jit.ignore`` runs in Python, and ``torch.jit.save`` raises; one with ``unused``
-    raises at the call.
+    """A method with ``@torch.jit.ignore`` runs in Python and cannot be saved; one with ``unused`` raises.
 
     Both let code be compiled around what TorchScript does not take.
     """
@@ -247,7 +245,7 @@ def test_a_scripted_module_cannot_be_pickled():
 
 
 def test_a_scripted_module_is_not_of_the_class():
-    """The module of ``torch.jit.script`` is no instance of the original's class; ``original_name`` tells it.
+    """The module of ``torch.jit.script`` is not of the original's class; its ``original_name`` tells it.
 
     So ``isinstance(m, nn.Linear)`` in an initialization finds nothing. Casts
     work.

@@ -12,8 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 @pytest.mark.parametrize("use_reentrant", [True, False])
 def test_autocast_is_restored_at_the_second_forward(use_reentrant):
-    """The second forward of ``checkpoint`` runs in the autocast region of the first, though ``backward()`` is
-    outside.
+    """The second forward of ``checkpoint`` is in the autocast region of the first, even if ``backward()`` is
+    not.
 
     So both compute in the same dtype (:issue:`71124`).
     """
@@ -35,8 +35,8 @@ def test_autocast_is_restored_at_the_second_forward(use_reentrant):
 
 
 def test_inputs_of_backward_are_not_reached():
-    """``backward(inputs=[weight])`` gives a weight under ``checkpoint(use_reentrant=True)`` no gradient, in
-    silence.
+    """``backward(inputs=[weight])`` silently gives a weight under ``checkpoint(use_reentrant=True)`` no
+    gradient.
 
     With ``use_reentrant=False`` it does (:issue:`51743`).
     """
@@ -113,7 +113,7 @@ def test_checkpoints_may_be_nested():
 
 @pytest.mark.since("2.1")
 def test_a_difference_may_be_explained():
-    """``checkpoint(use_reentrant=False, debug=True)`` names the operations of both forwards in its
+    """``checkpoint(use_reentrant=False, debug=True)`` names operations of both forwards in
     ``CheckpointError``.
 
     ``torch.utils.checkpoint.set_checkpoint_debug_enabled(True)`` turns it on for all. It is slow, and finds
@@ -161,8 +161,8 @@ def test_recomputation_may_go_to_the_end():
 
 
 def test_an_input_may_not_be_changed_in_place():
-    """``backward()`` of ``checkpoint(use_reentrant=True)`` raises ``RuntimeError`` if it starts with an
-    in-place layer.
+    """``checkpoint(use_reentrant=True)`` raises ``RuntimeError`` in backward if it starts with an in-place
+    layer.
 
     The second forward gets a leaf in place of the input, which ``nn.ReLU(inplace=True)`` may not change.
     """

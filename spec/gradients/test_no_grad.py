@@ -62,8 +62,8 @@ def test_another_thread_has_gradients():
 
 
 def test_forward_may_be_decorated():
-    """A ``forward`` decorated by ``@torch.no_grad()`` returns outputs without a graph; other methods are not
-    concerned.
+    """A ``forward`` decorated by ``@torch.no_grad()`` returns outputs without a graph; other methods do
+    not.
 
     The input's gradient ends there too. The backward of a loss raises ``RuntimeError`` if nothing else
     requires grad.
@@ -101,8 +101,7 @@ def test_a_decorator_needs_no_parentheses():
 
 
 def test_a_generator_may_be_decorated():
-    """A generator function decorated by ``@torch.no_grad()`` computes without gradients; its consumer does
-    not.
+    """A generator decorated by ``@torch.no_grad()`` computes without gradients; its consumer does not.
 
     Between two values the mode of the caller is back.
     """

@@ -158,8 +158,7 @@ def test_get_lr_is_for_step_alone():
 
 
 def test_functions_of_a_lambda_scheduler_are_not_saved():
-    """``LambdaLR.state_dict()`` saves no function: ``None`` stands in its place, or the attributes of a
-    callable object.
+    """``LambdaLR.state_dict()`` saves ``None`` for a function, and for a callable object its attributes.
 
     Make the scheduler with the same function before it is loaded.
     """

@@ -24,9 +24,7 @@ def test_scores_are_divided_by_the_root_of_the_width():
 
 @pytest.mark.since("2.1")
 def test_the_scale_may_be_given():
-    """``F.scaled_dot_product_attention(scale=s)`` multiplies the scores by ``s`` alone, not by the default as
-    well.
-    """
+    """``F.scaled_dot_product_attention(scale=s)`` multiplies the scores by ``s`` in place of the default."""
     query, key, value = torch.rand(2, 3, 4, 16), torch.rand(2, 3, 5, 16), torch.rand(2, 3, 5, 16)
 
     weights = torch.softmax(query @ key.transpose(-2, -1) * 2.0, dim=-1)
@@ -134,8 +132,7 @@ def test_a_query_without_keys_gave_nan():
 
 
 def test_values_may_be_of_another_width():
-    """The output of ``F.scaled_dot_product_attention`` has the length of the query and the last size of the
-    value.
+    """``F.scaled_dot_product_attention`` returns the length of the query and the last size of the value.
 
     Query and key need the same last size; key and value the same length.
     """

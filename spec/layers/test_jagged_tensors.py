@@ -70,8 +70,8 @@ def test_gradients_come_from_every_step():
 
 @pytest.mark.since("2.2")
 def test_attention_layers_refuse_jagged_tensors():
-    """``MultiheadAttention`` and ``TransformerEncoderLayer`` raise ``AssertionError`` for a jagged nested
-    tensor in training.
+    """In training ``MultiheadAttention`` and ``TransformerEncoderLayer`` raise ``AssertionError`` for jagged
+    tensors.
 
     Outside of their fast path they take no nested tensor. ``F.scaled_dot_product_attention`` takes it.
     """
