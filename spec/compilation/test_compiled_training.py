@@ -247,3 +247,41 @@ def test_breaks_are_counted():
 
     assert (explained.graph_count, explained.graph_break_count) == (2, 1)
     assert (whole.graph_count, whole.graph_break_count) == (1, 0)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_an_input_that_requires_grad_is_another():
+    """``torch.compile`` makes a second graph of a module once an input requires grad.
+
+    Equal blocks that are compiled one by one have two: the first gets data, the others what a block computed
+    (:issue:`141039`). ``x.requires_grad_()`` on the data leaves one.
+    """
+    graphs, net = [], nn.Sequential(nn.Linear(2, 2))
+    compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
+
+    counts = []
+    for requires_grad in (False, True, False, True):
+        compiled(torch.ones(2, requires_grad=requires_grad))
+        counts.append(len(graphs))
+
+    assert counts == [1, 2, 2, 2]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_freezing_is_followed():
+    """After ``torch.compile`` and a first call, a layer that is frozen gets no gradient until it is thawed.
+
+    ``requires_grad_()`` of the layer or of the whole is enough.
+    """
+    net, x, seen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), torch.ones(2), []
+    compiled = torch.compile(net, backend="aot_eager")
+
+    for requires_grad in (True, False, True):
+        net.zero_grad()
+        net[0].requires_grad_(requires_grad)
+        compiled(x).sum().backward()
+        seen.append([layer.weight.grad is not None for layer in net])
+
+    assert seen == [[True, True], [False, True], [True, True]]
