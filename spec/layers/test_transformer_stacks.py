@@ -1,5 +1,7 @@
 """What a stack of transformer layers has to be given."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -77,3 +79,28 @@ def test_an_encoder_masks_nothing_by_default(stacked, mode):
 
     assert not torch.allclose(plain[:, 0], changed[:, 0], atol=1e-4)
     assert torch.allclose(masked[:, :4], unchanged[:, :4], atol=1e-5)
+
+
+def test_masks_of_a_stack_have_one_dtype():
+    """In training ``TransformerEncoder`` and ``TransformerDecoder`` warn of a float mask with boolean
+    padding.
+
+    The mask of ``generate_square_subsequent_mask`` is of floats: make a boolean one by ``mask != 0``, which
+    gives the same result, and no warning.
+    """
+    x, floats = torch.rand(2, 3, 4), nn.Transformer.generate_square_subsequent_mask(3)
+    padding = torch.tensor([[False, False, False], [False, False, True]])
+    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, 0.0, batch_first=True), 2)
+
+    with pytest.warns(
+        UserWarning, match="Support for mismatched src_key_padding_mask and mask is deprecated"
+    ):
+        first = encoder(x, floats, padding)
+    with pytest.warns(UserWarning, match="Support for mismatched"):
+        second = decoder(x, x, floats, tgt_key_padding_mask=padding)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.testing.assert_close(encoder(x, floats != 0, padding), first)
+        torch.testing.assert_close(decoder(x, x, floats != 0, tgt_key_padding_mask=padding), second)

@@ -1,0 +1,214 @@
+"""Inputs of an exported program: which sizes and values it takes, and by which names.
+
+All that is not named in ``dynamic_shapes`` is as in the example. What an exported module does with its state
+is in *export* and *exported_modules*.
+"""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_a_dimension_may_be_free():
+    """``torch.export.export(dynamic_shapes=({0: Dim("batch")},))`` gives a module for any size of that axis.
+
+    Other dimensions stay as in the example.
+    """
+    net = nn.Sequential(nn.Linear(2, 3))
+    batch = torch.export.Dim("batch")
+
+    made = torch.export.export(net, (torch.rand(4, 2),), dynamic_shapes=({0: batch},)).module()
+
+    for size in (1, 2, 7):
+        x = torch.rand(size, 2)
+        torch.testing.assert_close(made(x), net(x))
+    with pytest.raises((AssertionError, RuntimeError), match=r"Guard failed|to be equal to 2|same reduction"):
+        made(torch.rand(4, 3))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_a_dimension_has_bounds():
+    """A module exported with ``Dim("batch", max=8)`` raises an error for a larger size.
+
+    In ``RuntimeError``, since 2.9 in ``AssertionError``, the bound is named.
+    """
+    dynamic = ({0: torch.export.Dim("batch", max=8)},)
+    made = torch.export.export(nn.Sequential(nn.Linear(2, 3)), (torch.rand(4, 2),), dynamic_shapes=dynamic)
+
+    module = made.module()
+
+    assert module(torch.rand(8, 2)).shape == (8, 3)
+    with pytest.raises((AssertionError, RuntimeError), match=r"<= 8"):
+        module(torch.rand(9, 2))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+@pytest.mark.parametrize(
+    ("example", "dimension"), [((1, 2), 0), ((4, 2), 1)], ids=["size 1", "features of a weight"]
+)
+def test_a_dimension_that_is_fixed_cannot_be_free(example, dimension):
+    """``torch.export.export`` raises ``UserError`` if a ``Dim`` is fixed by the example's size 1 or a weight.
+
+    "Constraints violated": give an example with a batch of 2 or more, or leave that dimension out.
+    """
+    dynamic = ({dimension: torch.export.Dim("size")},)
+
+    with pytest.raises(torch._dynamo.exc.UserError, match=r"Constraints violated \(size\)"):
+        torch.export.export(nn.Sequential(nn.Linear(2, 3)), (torch.rand(example),), dynamic_shapes=dynamic)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.6")
+def test_torch_may_decide_which_dimensions_are_free():
+    """``Dim.AUTO`` in ``dynamic_shapes`` frees a dimension if it can be; ``Dim.DYNAMIC`` raises where it
+    cannot.
+    """
+    net, x = nn.Sequential(nn.Linear(2, 3)), torch.rand(4, 2)
+    auto, dynamic = torch.export.Dim.AUTO, torch.export.Dim.DYNAMIC
+
+    made = torch.export.export(net, (x,), dynamic_shapes=({0: auto, 1: auto},)).module()
+
+    assert made(torch.rand(7, 2)).shape == (7, 3)
+    with pytest.raises(torch._dynamo.exc.UserError, match=r"Constraints violated"):
+        torch.export.export(net, (x,), dynamic_shapes=({1: dynamic},))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_numbers_and_flags_are_fixed():
+    """A module of ``torch.export.export`` raises an error for another ``int`` or ``bool`` than the example's.
+
+    The branch that a flag decides is the only one there: export once for each, or give a tensor.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x, times, flag):
+            return x * times if flag else x + times
+
+    x = torch.tensor([5.0])
+    made = torch.export.export(Net(), (x, 3, True)).module()
+
+    assert made(x, 3, True).tolist() == [15.0]
+    for given in ((x, 4, True), (x, 3, False)):
+        with pytest.raises((AssertionError, RuntimeError), match=r"Guard failed|to be equal to"):
+            made(*given)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_keywords_stay_keywords():
+    """A module of ``torch.export.export`` raises ``ValueError`` unless keywords are those of the example.
+
+    An argument given by keyword there cannot be left out, even if it has a default, nor given by position.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x, offset=None):
+            return x if offset is None else x - offset
+
+    x = torch.tensor([5.0])
+    made = torch.export.export(Net(), (x,), {"offset": torch.tensor([3.0])}).module()
+
+    assert made(x, offset=torch.tensor([1.0])).tolist() == [4.0]
+    for given in ((x,), (x, x)):
+        with pytest.raises(ValueError, match=r"kwarg keyword mismatch|exported input tree spec"):
+            made(*given)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_a_condition_on_values_is_refused():
+    """``torch.export.export(strict=True)`` raises an error for an ``if`` on a value; one on a shape is
+    decided.
+
+    Use :func:`torch.where` or ``torch.cond``.
+    """
+
+    class ByValue(nn.Module):
+        def forward(self, x):
+            return x * 2 if x.sum() > 0 else x * 3
+
+    class ByShape(nn.Module):
+        def forward(self, x):
+            return x * 2 if x.shape[0] > 3 else x * 3
+
+    made = torch.export.export(ByShape(), (torch.ones(2),), strict=True).module()
+
+    assert made(torch.ones(2)).tolist() == [3.0, 3.0]
+    with pytest.raises(Exception, match=r"Data-dependent branching|[Dd]ynamic control flow"):
+        torch.export.export(ByValue(), (torch.ones(2),), strict=True)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_examples_are_a_tuple():
+    """``torch.export.export`` raises ``UserError`` for a tensor in place of a tuple of example inputs.
+
+    What is no module, such as a function, is a ``ValueError``.
+    """
+    net, x = nn.Linear(2, 3), torch.rand(4, 2)
+
+    with pytest.raises(torch._dynamo.exc.UserError, match="Expecting `args` to be a tuple of example"):
+        torch.export.export(net, x)
+    with pytest.raises(ValueError, match=r"to be an instance of `torch.nn.Module`"):
+        torch.export.export(lambda x: x + 1, (x,))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_submodules_are_places_alone():
+    """Submodules of a module from ``torch.export.export`` hold parameters and cannot be called.
+
+    ``NotImplementedError``: they have no ``forward``. ``torch.export.unflatten`` makes ones that do.
+    """
+    net, x = nn.Sequential(nn.Linear(2, 3)), torch.rand(4, 2)
+    made = torch.export.export(net, (x,)).module()
+    inner = made.get_submodule("0")
+
+    assert type(inner) is nn.Module
+    assert inner.weight is net[0].weight
+    with pytest.raises(NotImplementedError, match='missing the required "forward" function'):
+        inner(x)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+def test_a_program_is_saved_with_its_weights():
+    """``torch.export.load`` of a saved program gives a module with parameters of its own, without the class.
+
+    ``torch.export.save(program, file)`` is the way: ``pickle`` of ``program.module()`` raises, though
+    ``copy.deepcopy`` of it works.
+    """
+    net, x, file = nn.Sequential(nn.Linear(2, 3)), torch.rand(4, 2), io.BytesIO()
+    program = torch.export.export(net, (x,))
+    torch.export.save(program, file)
+    file.seek(0)
+
+    loaded = torch.export.load(file).module()
+
+    torch.testing.assert_close(loaded(x), net(x))
+    assert loaded.get_parameter("0.weight") is not net[0].weight
+    torch.testing.assert_close(copy.deepcopy(program.module())(x), net(x))
+    with pytest.raises((AttributeError, RecursionError), match=r"pickle|recursion"):
+        pickle.dumps(program.module())
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_no_grad_around_export_does_not_freeze():
+    """A module exported under ``torch.no_grad()`` still computes gradients when it is called outside."""
+    net, x = nn.Sequential(nn.Linear(2, 1)), torch.tensor([[3.0, 5.0]])
+
+    with torch.no_grad():
+        made = torch.export.export(net, (x,)).module()
+    made(x).sum().backward()
+
+    assert net[0].weight.grad.tolist() == [[3.0, 5.0]]

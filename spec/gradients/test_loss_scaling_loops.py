@@ -1,0 +1,108 @@
+"""Loss scaling in more than the usual loop: several optimizers and losses, closures, penalties, resuming.
+
+The usual loop is in *loss_scaling*.
+"""
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.since("2.3")
+def test_each_optimizer_is_skipped_on_its_own():
+    """A ``GradScaler`` that steps two optimizers skips the one with an infinite gradient alone.
+
+    One ``update()`` after both halves the scale. Calling it once for each optimizer is too often.
+    """
+    good, bad = (nn.Parameter(torch.zeros(1)) for _ in range(2))
+    optimizers = [torch.optim.SGD([weight], lr=1.0) for weight in (good, bad)]
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(good * 3).backward()
+    scaler.scale(bad * torch.inf).backward()
+
+    for optimizer in optimizers:
+        scaler.step(optimizer)
+    scaler.update()
+
+    assert (good.item(), bad.item(), scaler.get_scale()) == (-3.0, 0.0, 4.0)
+
+
+@pytest.mark.since("2.3")
+def test_a_skipped_step_returns_none():
+    """``GradScaler.step`` returns what ``optimizer.step()`` returns, or ``None`` if it was skipped.
+
+    ``optimizer.step()`` returns ``None`` itself: whether a step was skipped shows in ``get_scale()``, which
+    is smaller after ``update()``.
+    """
+
+    class Telling(torch.optim.SGD):
+        def step(self, closure=None):
+            super().step(closure)
+            return "stepped"
+
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer, scaler = Telling([weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=8.0)
+    results = []
+    for factor in (3.0, torch.inf):
+        optimizer.zero_grad()
+        scaler.scale(weight * factor).backward()
+        results.append(scaler.step(optimizer))
+        scaler.update()
+        results.append(scaler.get_scale())
+
+    assert results == ["stepped", 8.0, None, 4.0]
+
+
+@pytest.mark.since("2.3")
+def test_a_closure_is_refused():
+    """``GradScaler.step`` raises ``RuntimeError`` for a ``closure``: LBFGS cannot be used with it.
+
+    A disabled one passes it on.
+    """
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer, scaler = torch.optim.SGD([weight], lr=1.0), torch.amp.GradScaler("cpu")
+    scaler.scale(weight * 3).backward()
+
+    with pytest.raises(RuntimeError, match="Closure use is not currently supported if GradScaler is enabled"):
+        scaler.step(optimizer, closure=lambda: 5.0)
+    assert torch.amp.GradScaler("cpu", enabled=False).step(optimizer, closure=lambda: 5.0) == 5.0
+
+
+@pytest.mark.since("2.3")
+def test_several_losses_are_scaled_at_once():
+    """``GradScaler.scale`` also takes a list or tuple of losses, and returns one of the same kind."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+
+    first, (second,) = scaler.scale([torch.tensor(3.0), (torch.tensor(5.0),)])
+
+    assert (first.item(), second.item()) == (24.0, 40.0)
+
+
+@pytest.mark.since("2.3")
+def test_gradients_of_a_penalty_are_scaled_too():
+    """:func:`autograd.grad <torch.autograd.grad>` of a loss from ``GradScaler.scale`` gives scaled gradients.
+
+    For a gradient penalty divide them by ``get_scale()``, and scale the sum of losses once more.
+    """
+    weight, scaler = nn.Parameter(torch.tensor([3.0])), torch.amp.GradScaler("cpu", init_scale=8.0)
+
+    (grad,) = torch.autograd.grad(scaler.scale(weight**2), weight, create_graph=True)
+
+    assert (grad.item(), (grad / scaler.get_scale()).item()) == (48.0, 6.0)
+    assert weight.grad is None
+
+
+@pytest.mark.since("2.3")
+def test_the_state_of_a_disabled_scaler_cannot_be_loaded():
+    """``GradScaler.load_state_dict`` raises ``RuntimeError`` for the empty dict of a disabled one.
+
+    So it is if a run without mixed precision is resumed with it. A disabled one loads anything.
+    """
+    enabled, disabled = (torch.amp.GradScaler("cpu", enabled=enabled) for enabled in (True, False))
+    state = torch.amp.GradScaler("cpu", init_scale=8.0).state_dict()
+
+    with pytest.raises(RuntimeError, match="The source state dict is empty, possibly because it was saved"):
+        enabled.load_state_dict(disabled.state_dict())
+    disabled.load_state_dict(state)
+    enabled.load_state_dict(state)
+    assert (enabled.get_scale(), disabled.get_scale()) == (8.0, 1.0)
