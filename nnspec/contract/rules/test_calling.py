@@ -14,6 +14,7 @@ from nnspec.contract.findings import (
     gradients,
     modes,
     moving,
+    recurrent,
     using_inputs,
     values,
     viewing,
@@ -119,7 +120,7 @@ def test_no_tensor_is_left_on_it(ready, example):
     args, kwargs = example()
     net(*args, **kwargs)
 
-    yield calling.left_on_it(net, before)
+    yield calling.left_on_it(net, before, example)
 
 
 def test_no_tensor_is_kept_elsewhere(ready, example):
@@ -379,7 +380,7 @@ def test_both_directions_see_all(ready, example):
     net = ready()
     net.eval()
 
-    yield values.half_read(net, example)
+    yield recurrent.half_read(net, example)
 
 
 def test_chance_is_of_torch(ready, example):
