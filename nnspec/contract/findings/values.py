@@ -262,15 +262,22 @@ def _divided_by_no_spread(module: nn.Module, example: Example) -> str:
 
 
 class _Quotients(TorchFunctionMode):
-    """Notes the first NaN that the module's own code makes of a quotient of two zeros."""
+    """Notes the first NaN that the module's own code makes of a quotient of two zeros, once it took a spread.
+
+    Other quotients may be of what cannot be equal, as the places of atoms.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.told = ""
+        self._taken: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "").strip("_")
         result = func(*args, **(kwargs or {}))
+        self._taken.add(name)
+        if not any(spread <= self._taken for spread in _SPREADS):
+            return result
         if self.told or name not in _DIVIDING or not isinstance(result, Tensor) or not _nans(result):
             return result
         if len(args) > 1 and all(isinstance(one, Tensor) and not _nans(one) for one in args[:2]):
@@ -281,6 +288,7 @@ class _Quotients(TorchFunctionMode):
         return result
 
 
+_SPREADS = [{"std"}, {"var"}, {"std_mean"}, {"var_mean"}, {"max", "min"}, {"amax", "amin"}, {"aminmax"}]
 _DIVIDING = {"div", "truediv", "divide", "true_divide"}
 
 

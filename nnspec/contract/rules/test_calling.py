@@ -363,7 +363,8 @@ def test_inputs_of_one_place(build, ready, example, unless):
 def test_nearly_equal_numbers(build, ready, example, unless):
     """Of rows of nearly equal numbers, such as a blank image, a module computes numbers.
 
-    A variance that is the mean of squares less the square of the mean is below zero there, by rounding.
+    A variance that is the mean of squares less the square of the mean is below zero there, by rounding. And
+    the standard deviation of equal numbers, by which they are divided, is zero.
     """
     unless(not_applicable.unrepeatable(build, example))
     net = ready()
