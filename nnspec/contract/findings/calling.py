@@ -205,8 +205,7 @@ def not_numbers(net: nn.Module, example: Example) -> list[str]:
         run(net, example)
     return [
         f"`{path}` is NaN in {number} of {tensor.numel()} values, and nothing in this example "
-        f"is{first.told}; where a softmax meets a row of -inf alone, fill with torch.finfo(x.dtype).min, and "
-        "keep quotients, roots and logarithms from zero and below"
+        f"is{first.told}; {first.cure}"
         for path, tensor in tensors_in(output)
         if (number := _nans(tensor))
     ]
@@ -217,7 +216,13 @@ class _FirstNaN(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = ""
+        self.told, self.cure = (
+            "",
+            (
+                "where a softmax meets a row of -inf alone, fill with torch.finfo(x.dtype).min, and keep "
+                "quotients, roots and logarithms from zero and below"
+            ),
+        )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         had = any(isinstance(one, Tensor) and _nans(one) for one in args)
@@ -230,7 +235,20 @@ class _FirstNaN(TorchFunctionMode):
                 of = args[0] if args else None
                 if name in ("pow", "log", "sqrt", "rsqrt", "log2", "log10") and isinstance(of, Tensor):
                     self.told += f", of {float(of.detach().min()):.2g} and more"
+                if name == "softmax" and isinstance(of, Tensor) and _leaves_what_is_before(of):
+                    self.cure = (
+                        "the mask leaves each place those before it, and not itself, so nothing to the "
+                        "first; hide what comes after it alone, torch.triu(mask, diagonal=1)"
+                    )
         return result
+
+
+def _leaves_what_is_before(scores: Tensor) -> bool:
+    """Whether scores are numbers below the diagonal alone, and -inf on it and above."""
+    if scores.dim() < 2 or scores.shape[-1] != scores.shape[-2] or scores.shape[-1] < 2:
+        return False
+    left = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril(-1)
+    return bool((scores.isneginf() == ~left).all())
 
 
 def _nans(tensor: Tensor) -> int:
@@ -483,13 +501,16 @@ def _kept_in(net: nn.Module) -> dict[str, dict[str, Tensor]]:
     return kept
 
 
-def left_on_it(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
+def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> list[str]:
     """Attributes in which a call has put tensors: with a graph, or where there were none.
 
     The module is on meta afterwards.
     """
     sentences, registered = [], buffers(net)
     kept = _kept_in(net)
+    piled = _piled_up(
+        net, {name: len(inside) for name, inside in kept.items() if len(inside)}, before, example
+    )
     moved = _moved_along(net)
     for attribute, inside in kept.items():
         new = {
@@ -503,7 +524,12 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
             if tensor.grad_fn is not None and (path not in before or before[path].grad_fn is None)
         ]
         added = [tensor for path, tensor in new.items() if path not in before and path not in registered]
-        if graphs:
+        if new and attribute in piled:
+            sentences.append(
+                f"`{attribute}` keeps what each call puts there, {piled[attribute]} tensors after one, two "
+                "and three calls: it fills memory; return it, or keep the last alone, and its detach()"
+            )
+        elif graphs:
             sentences.append(
                 f"`{attribute}` keeps the graph of the last call ({graphs[0]}): it fills memory and "
                 "cannot be deep-copied; return it, or keep its detach()"
@@ -517,6 +543,34 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
                 "let who wants it register a forward hook"
             )
     return sentences
+
+
+def _piled_up(
+    net: nn.Module, kept: dict[str, int], before: dict[str, Tensor], example: Example
+) -> dict[str, str]:
+    """Attributes that hold more tensors after each of three calls, with how many.
+
+    Args:
+        net: the module after one call.
+        kept: how many tensors each attribute has after it.
+        before: the tensors before it, by path.
+        example: makes the inputs.
+    """
+    if all(path in before for inside in _kept_in(net).values() for path in inside):
+        return {}
+    counts = [kept]
+    for _ in range(2):
+        try:
+            run(net, example)
+        except Exception:
+            return {}  # whether it can be called again is another rule's matter
+        counts.append({name: len(inside) for name, inside in _kept_in(net).items()})
+    first, second, third = counts
+    return {
+        name: f"{number}, {second[name]} and {third[name]}"
+        for name, number in first.items()
+        if number < second.get(name, 0) < third.get(name, 0)
+    }
 
 
 def _moved_along(net: nn.Module) -> set[str]:

@@ -123,7 +123,53 @@ def _cure_of_backward(build: Build, example: Example, error: RuntimeError) -> st
                 f"{they(paths, 'overwrites', 'overwrite')} a tensor that the step before needs for its "
                 "gradient: make it with inplace=False"
             )
-    return "write x = x + y for x += y, and clone() a tensor before it is written to"
+    cure = "write x = x + y for x += y, and clone() a tensor before it is written to"
+    where = _overwriting(net, example)
+    return f"what is written to{where} is needed for a gradient: {cure}" if where else cure
+
+
+def _overwriting(net: nn.Module, example: Example) -> str:
+    """The line of the module's own without whose write backward runs, empty if there is no such line."""
+    writes = _InPlace()
+    try:
+        with writes:
+            run(net, example)
+    except Exception:
+        return ""
+    for where in list(dict.fromkeys(writes.seen))[:_LINES]:
+        try:
+            with _InPlace(where):
+                gradients(net, example)
+        except RuntimeError:
+            continue
+        return where
+    return ""
+
+
+class _InPlace(TorchFunctionMode):
+    """Notes where the module's own code works in place, and has it work on a copy at one of the lines."""
+
+    def __init__(self, on_a_copy: str = "") -> None:
+        super().__init__()
+        self.on_a_copy = on_a_copy
+        self.seen: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        writes = name in _WRITING or (name.endswith("_") and not name.endswith("__"))
+        if (writes or kwargs.get("inplace") is True) and args and isinstance(args[0], Tensor):
+            where = place(traceback.extract_stack()[:-1])
+            self.seen += [where] if where else []
+            if where and where == self.on_a_copy:
+                args = (args[0].clone(), *args[1:])
+        return func(*args, **kwargs)
+
+
+_WRITING = {f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "pow", "and", "or", "xor")}
+_WRITING |= {"__setitem__"}
+
+#: At how many lines it is tried whether backward runs without their writes.
+_LINES = 12
 
 
 def _runs_without(net: nn.Module, example: Example, modules: list[nn.Module]) -> bool:
@@ -793,12 +839,44 @@ def not_numbers(net: nn.Module, example: Example, what: str = "") -> list[str]:
     ]
     if not lost:
         return []
+    with _Lost() as first, contextlib.suppress(Exception):
+        gradients(net, example)
     return [
         f"{what or 'with this example '}the outputs are numbers, and the gradients of {listed(lost)} are "
-        "NaN or infinite: one such step spoils every weight; where a root, a norm, a logarithm or a quotient "
-        "meets zero, add eps under it, sqrt(x + eps), and mind that torch.where does not hide the branch not "
-        "taken"
+        f"NaN or infinite{first.told}: one such step spoils every weight; where a root, a norm, a logarithm "
+        "or a quotient meets zero, add eps under it, sqrt(x + eps), and mind that torch.where does not hide "
+        "the branch not taken"
     ]
+
+
+class _Lost(TorchFunctionMode):
+    """Says at which step of the module's own code backward first makes NaN, or infinity, of numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = ""
+        self._nodes: list[Any] = []  # a node that nobody holds may lose its hook
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        node = result.grad_fn if isinstance(result, Tensor) else None
+        if node is not None and node not in self._nodes[-_LAST:]:
+            self._nodes.append(node)
+            if where := place(traceback.extract_stack()[:-1]):
+                node.register_hook(functools.partial(self._note, f", from {node.name()}{where} on"))
+        return result
+
+    def _note(self, what: str, of_inputs: Any, of_outputs: Any) -> None:
+        if not self.told and not _all_finite(of_inputs) and _all_finite(of_outputs):
+            self.told = what
+
+
+def _all_finite(gradients: Any) -> bool:
+    return all(bool(one.isfinite().all()) for one in gradients if one is not None and _has_values(one))
+
+
+#: Among how many nodes the one is that a step returns again, as a view of a view does.
+_LAST = 8
 
 
 def _has_values(tensor: Tensor) -> bool:

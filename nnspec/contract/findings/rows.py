@@ -7,6 +7,7 @@ import re
 import torch
 from torch import Tensor, nn
 
+from nnspec.contract.findings.meeting import meeting
 from nnspec.contract.findings.modes import call_seeded
 from nnspec.contract.nested import Example, differences, is_floating, run, tensors_in
 from nnspec.contract.tree import attribute, buffers
@@ -68,7 +69,9 @@ def rows_dependent(net: nn.Module, same: nn.Module, example: Example) -> list[st
         different = differences(output_alike[0], output[0], f"{path}[0]")
         if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
             why = _why_dependent(net, output, output_alike[0]) + _if_time_is_first(net, example, output)
-            sentences.append(f"{different[0]} when the other rows of the batch are others: {why}")
+            where = meeting(net, example, size, lambda tensor: _first_repeated(tensor, size)).where
+            first = f", first{where}" if where else ""
+            sentences.append(f"{different[0]} when the other rows of the batch are others{first}: {why}")
     return sentences or _rows_in_place(net, example, outputs) or _masked_crosswise(net, example, outputs)
 
 
@@ -247,15 +250,28 @@ def _masked_crosswise(net: nn.Module, example: Example, outputs: list[tuple[str,
         ]
         if of_the_first:
             return of_the_first
-    return [
-        f"{different[0]} when the masks of the other rows are others: what is repeated for each head has to "
-        "keep the heads of a row together; write repeat_interleave(heads, dim=0) for repeat(heads, 1, 1), or "
-        "mask[:, None]"
-        for (path, output), (_, other) in zip(outputs, again, strict=False)
-        if (different := differences(other[0], output[0], f"{path}[0]"))
-        and _counts_rows(net, example, path)
-        and not _has_pairs(net, example, path, output)
-    ]
+    sentences = []
+    for (path, output), (_, other) in zip(outputs, again, strict=False):
+        different = differences(other[0], output[0], f"{path}[0]")
+        if different and _counts_rows(net, example, path) and not _has_pairs(net, example, path, output):
+            where, cure = _how_masks_meet(net, example, size)
+            sentences.append(f"{different[0]} when the masks of the other rows are others{where}: {cure}")
+    return sentences
+
+
+def _how_masks_meet(net: nn.Module, example: Example, size: int) -> tuple[str, str]:
+    """Where the masks of several rows meet, and what to do."""
+    met = meeting(net, example, size, lambda tensor: _last_left_out(tensor, size, slice(1, None)))
+    where = f", first{met.where}" if met.where else ""
+    if met.where and met.without_rows:
+        return where, (
+            "one number is taken of all rows, where each has its own; name the dimension of time: "
+            "mask.sum(dim=1, keepdim=True) for mask.sum()"
+        )
+    return where, (
+        "what is repeated for each head has to keep the heads of a row together; write "
+        "repeat_interleave(heads, dim=0) for repeat(heads, 1, 1), or mask[:, None]"
+    )
 
 
 def _is_of_ones(tensor: Tensor, size: int) -> bool:

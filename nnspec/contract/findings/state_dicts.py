@@ -86,11 +86,17 @@ def sharing_by_accident(net: nn.Module) -> list[str]:
     places = [(name, tensor, *_extent(tensor)) for name, tensor in tensors(net).items() if tensor.numel()]
     return [
         f"`{name}` and `{other}` are two tensors in one memory: a cast, a move or a deep copy separates "
-        "them; to tie them, assign the same Parameter, and else clone() one of them"
+        f"them; to tie them, {_tie(tensor, its_tensor)}, and else clone() one of them"
         for index, (name, tensor, storage, start, end) in enumerate(places)
         for other, its_tensor, its_storage, its_start, its_end in places[:index]
         if storage == its_storage and start < its_end and its_start < end and tensor is not its_tensor
     ]
+
+
+def _tie(tensor: Tensor, other: Tensor) -> str:
+    if tensor.shape != other.shape and tensor.dim() == 2 and tensor.shape == other.t().shape:
+        return "keep one alone, and take its .t() in forward"
+    return "assign the same Parameter"
 
 
 def sharing_with_attributes(net: nn.Module) -> list[str]:

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import kept_tensors, plain_values
 from nnspec.contract.findings.moving import NO_KERNEL
+from nnspec.contract.findings.recurrent import last_step_read
 from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in, varied
 from nnspec.contract.products import AddedInFloat32
 from nnspec.contract.tree import buffers, copied_state, parameters, passing, scatter
@@ -445,6 +446,12 @@ def padding_counted(net: nn.Module, example: Example) -> list[str]:
                     f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does "
                     f"so: the softmax{where} counts what is left out, and a score of zero as exp(0); fill "
                     f"the scores before it, scores.masked_fill(~{name}, torch.finfo(scores.dtype).min)"
+                ]
+            if layer := last_step_read(net, example):
+                return [
+                    f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does "
+                    f"so: of the output of `{layer}` the last step alone counts, which may be left out; take "
+                    f"the last that is not, {name}.sum(dim=1) - 1, or pack what the layer is given"
                 ]
             return [
                 f"{told[0]} with one more place that `{name}` leaves out, whichever of its values does so: "

@@ -203,6 +203,8 @@ def _nans(tensor: Tensor) -> int:
 def not_numbers_of_even_rows(net: nn.Module, example: Example) -> list[str]:
     """Roots and logarithms of what rounding brings below zero, where the numbers of a row are nearly equal.
 
+    And quotients of two zeros, where they are equal.
+
     Asked are the module itself, and one of each class of its own that has no parts.
     """
     given: dict[type, tuple[nn.Module, Any]] = {}
@@ -239,7 +241,55 @@ def not_numbers_of_even_rows(net: nn.Module, example: Example) -> list[str]:
                     "zero, "
                     "or beyond one, before a root, a logarithm or an arc cosine"
                 ]
+        if told := _divided_by_no_spread(module, its):
+            return [told]
     return []
+
+
+def _divided_by_no_spread(module: nn.Module, example: Example) -> str:
+    """That the module's own code divides zero by zero where all numbers of a row are equal, if so."""
+    with _Quotients() as quotients:
+        try:
+            output = run(module, example, functools.partial(_even_rows, scale=1.0, digits=0.0))
+        except Exception:
+            return ""
+    if not quotients.told or not any(_nans(tensor) for _, tensor in tensors_in(output)):
+        return ""
+    return (
+        f"with rows of equal numbers, such as a blank image, forward divides zero by zero{quotients.told}, "
+        "which is NaN: the spread of such a row is zero; add eps to it, x / (std + eps)"
+    )
+
+
+class _Quotients(TorchFunctionMode):
+    """Notes the first NaN that the module's own code makes of a quotient of two zeros, once it took a spread.
+
+    Other quotients may be of what cannot be equal, as the places of atoms.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = ""
+        self._taken: set[str] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "").strip("_")
+        result = func(*args, **(kwargs or {}))
+        self._taken.add(name)
+        if not any(spread <= self._taken for spread in _SPREADS):
+            return result
+        if self.told or name not in _DIVIDING or not isinstance(result, Tensor) or not _nans(result):
+            return result
+        if len(args) > 1 and all(isinstance(one, Tensor) and not _nans(one) for one in args[:2]):
+            frames = traceback.extract_stack()[:-1]
+            of, by = (one.expand_as(result)[result.isnan()] for one in args[:2])
+            if own_frames(frames[-1:]) and not of.any() and not by.any():
+                self.told = place(frames)
+        return result
+
+
+_SPREADS = [{"std"}, {"var"}, {"std_mean"}, {"var_mean"}, {"max", "min"}, {"amax", "amin"}, {"aminmax"}]
+_DIVIDING = {"div", "truediv", "divide", "true_divide"}
 
 
 def _is_by_rounding(module: nn.Module, example: Example, scale: float) -> bool:
@@ -261,13 +311,13 @@ def _in_float64(tensor: Tensor) -> Tensor:
 _SCALES = (50.1, 127.3, 211.7, 999.9)
 
 
-def _even_rows(tensor: Tensor, scale: float) -> Tensor:
-    """Each row full of numbers that differ in their last digits."""
+def _even_rows(tensor: Tensor, scale: float, digits: float = 1e-6) -> Tensor:
+    """Each row full of numbers that differ in their last digits, or not at all."""
     if not tensor.is_floating_point() or tensor.dim() < 2 or tensor.layout != torch.strided:
         return tensor
     numbers = torch.linspace(0.7, 1.3, tensor.shape[0], dtype=torch.float64) * scale
-    digits = torch.arange(tensor.numel()).view(tensor.shape).remainder(7).double() * 1e-6 + 1
-    return (numbers.view(-1, *[1] * (tensor.dim() - 1)) * digits).to(tensor)
+    factors = torch.arange(tensor.numel()).view(tensor.shape).remainder(7).double() * digits + 1
+    return (numbers.view(-1, *[1] * (tensor.dim() - 1)) * factors).to(tensor)
 
 
 #: Which share of its size rounding may move a number by in float32, where several are added up.
@@ -345,51 +395,3 @@ def _generators() -> dict[str, Any]:
         _, keys, *others = numpy.random.get_state()
         found["numpy.random"] = (keys.tobytes(), *others)
     return found
-
-
-def half_read(net: nn.Module, example: Example) -> list[str]:
-    """Layers of two directions of whose output the last step alone counts."""
-    seen: dict[str, dict[str, Tensor]] = {}
-    handles: list[Any] = []
-
-    def noting(path: str) -> Callable[..., None]:
-        def note(layer: nn.RNNBase, args: Any, result: Any) -> None:
-            output, states = result
-            found = seen.setdefault(path, {})
-            last = states[0] if isinstance(states, tuple) else states
-            if not isinstance(output, Tensor) or not output.requires_grad or "output" in found:
-                found["output"] = torch.zeros(0)  # packed, frozen, or run several times
-                return
-            time = 0 if output.dim() == 2 or not layer.batch_first else 1
-            width = output.shape[-1] // 2
-
-            def of_output(gradient: Tensor) -> None:
-                steps = gradient[..., width:].detach().transpose(0, time).flatten(1).abs()
-                found["output"] = found.get("output", 0) + steps.sum(dim=1)
-
-            handles.append(output.register_hook(of_output))  # type: ignore[no-untyped-call]
-            handles.append(last.register_hook(lambda gradient: found.update(states=gradient)))
-
-        return note
-
-    handles += [
-        module.register_forward_hook(noting(path or "self"))
-        for path, module in net.named_modules()
-        if isinstance(module, nn.RNNBase) and module.bidirectional
-    ]
-    if not handles:
-        return []
-    try:
-        outputs = [one for _, one in tensors_in(run(net, example)) if one.requires_grad and is_floating(one)]
-        if outputs:
-            torch.autograd.backward([one.abs().square().sum() + one.abs().sum() for one in outputs])
-    finally:
-        for handle in handles:
-            handle.remove()
-    return [
-        f"of the output of `{path}` the last step alone counts, and there its backward direction has seen "
-        "one step and none before it; take the last states, torch.cat([h_n[-2], h_n[-1]], dim=-1)"
-        for path, found in seen.items()
-        if "states" not in found and (steps := found.get("output")) is not None
-        if len(steps) > 1 and bool(steps[-1] > 0) and not bool(steps[:-1].any())
-    ]

@@ -23,11 +23,15 @@ _LEAST = 3
 def mixing(net: nn.Module, example: Example) -> list[str]:
     """Views of the module's own that put numbers of different places along one dimension.
 
-    Sizes may hide it, as where all are powers of two: the module is called with shorter inputs too.
+    Sizes may hide it, as where all are powers of two: the module is called with shorter inputs too. And what
+    is one longer than wide by chance looks laid out on purpose, and does not three steps shorter.
     """
-    for dim in (None, 1, 0):
-        tried = example if dim is None else shortened(example, dim, _LEAST)
-        if tried is None:
+    skewed = False
+    for times, dim in ((0, 0), (1, 1), (1, 0), (3, 1)):
+        tried: Example | None = example
+        for _ in range(times):
+            tried = tried and shortened(tried, dim, _LEAST)
+        if tried is None or (times > 1 and not skewed):
             continue
         try:
             with _Views() as views:
@@ -37,6 +41,7 @@ def mixing(net: nn.Module, example: Example) -> list[str]:
         shapes = {(before, after) for before, after, _ in views.seen}
         if found := [one for seen in views.seen if (one := _mixed(seen, shapes))]:
             return list(dict.fromkeys(found))
+        skewed |= any(_cuts_across(*views) and _skews(*views) for views in shapes)
     return []
 
 

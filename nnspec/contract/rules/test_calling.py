@@ -14,6 +14,7 @@ from nnspec.contract.findings import (
     gradients,
     modes,
     moving,
+    recurrent,
     using_inputs,
     values,
     viewing,
@@ -119,7 +120,7 @@ def test_no_tensor_is_left_on_it(ready, example):
     args, kwargs = example()
     net(*args, **kwargs)
 
-    yield calling.left_on_it(net, before)
+    yield calling.left_on_it(net, before, example)
 
 
 def test_no_tensor_is_kept_elsewhere(ready, example):
@@ -362,7 +363,8 @@ def test_inputs_of_one_place(build, ready, example, unless):
 def test_nearly_equal_numbers(build, ready, example, unless):
     """Of rows of nearly equal numbers, such as a blank image, a module computes numbers.
 
-    A variance that is the mean of squares less the square of the mean is below zero there, by rounding.
+    A variance that is the mean of squares less the square of the mean is below zero there, by rounding. And
+    the standard deviation of equal numbers, by which they are divided, is zero.
     """
     unless(not_applicable.unrepeatable(build, example))
     net = ready()
@@ -379,7 +381,7 @@ def test_both_directions_see_all(ready, example):
     net = ready()
     net.eval()
 
-    yield values.half_read(net, example)
+    yield recurrent.half_read(net, example)
 
 
 def test_chance_is_of_torch(ready, example):

@@ -553,6 +553,14 @@ class RootOfACosine(Net):
         return super().forward(torch.sqrt(torch.cos(x)))
 
 
+class DirectionsOfPlaces(Net):
+    """It takes the directions from each place to the next, and no two places are the same."""
+
+    def forward(self, x):
+        step = x[:, 1:] - x[:, :-1]
+        return super().forward(nn.functional.pad(step / step.abs(), (0, 1)))
+
+
 class ScoresAndRounds(Net):
     """It passes the gradient by what it rounds; of its factors, both start with zeros."""
 
@@ -571,6 +579,7 @@ NOT_ACCUSED = [
     ("gradients.gradients_are_not_zero", ScalesABranch),
     ("gradients.gradients_are_not_zero", LooksUpWhatPads),
     ("calling.nearly_equal_numbers", RootOfACosine),
+    ("calling.nearly_equal_numbers", DirectionsOfPlaces),
     ("calling.torch_has_no_warning", SparseInACall),
     ("rows.every_row_counts", TakesSortedRows),
     ("modes.training_goes_on_after_eval", ChoosesInItsFirstCall),
