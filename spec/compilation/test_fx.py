@@ -373,9 +373,7 @@ def test_buffers_became_persistent():
         def forward(self, x):
             return x + self.offset
 
-    traced = fx.symbolic_trace(Net())
-
-    assert list(traced.state_dict()) == ["offset"]
+    assert list(fx.symbolic_trace(Net()).state_dict()) == ["offset"]
 
 
 def test_a_copy_lacks_plain_attributes():

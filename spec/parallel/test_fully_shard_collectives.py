@@ -47,7 +47,8 @@ def test_a_factor_is_multiplied_before_the_sum(join):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
 def test_mtia_always_sums(join):
-    """``fully_shard`` chooses a sum of gradients for MTIA, as for ``set_force_sum_reduction_for_comms(True)``.
+    """``fully_shard`` chooses a sum of gradients for MTIA, as ``set_force_sum_reduction_for_comms(True)``
+    does.
 
     For others it chooses an average, which the backend takes. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_force_sum_reduction_for_comms`.

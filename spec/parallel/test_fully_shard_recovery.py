@@ -354,7 +354,8 @@ def test_a_handle_is_waited_on(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.15")
 def test_a_shared_context_is_reset_by_its_user(ranks):
-    """After ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises ``RuntimeError`` in a backward of ``a``.
+    """After ``share_comm_ctx([a, b])``, ``b.reset_iter_state()`` raises ``RuntimeError`` in a backward of
+    ``a``.
 
     That backward lasts from ``handle = a.finalize_backward(async_op=True)`` to ``handle.wait()``, or until
     ``a.reset_iter_state()``. See :meth:`~torch.distributed.fsdp.FSDPModule.reset_iter_state`.

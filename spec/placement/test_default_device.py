@@ -173,6 +173,29 @@ def test_the_default_device_can_be_read():
     assert told == [torch.device("meta"), torch.device("cpu")]
 
 
+@pytest.mark.since("2.10")
+def test_without_a_default_device_it_is_the_cpu():
+    """:func:`torch.get_default_device` returns the CPU once ``set_default_device(None)`` took a default back.
+
+    Up to torch 2.9 it raised ``AttributeError`` then.
+    """
+    torch.set_default_device("meta")
+    torch.set_default_device(None)
+
+    assert torch.get_default_device() == torch.device("cpu")
+
+
+@pytest.mark.since("2.3")
+@pytest.mark.before("2.10")
+def test_without_a_default_device_it_could_not_be_read():
+    """:func:`torch.get_default_device` raises ``AttributeError`` after ``torch.set_default_device(None)``."""
+    torch.set_default_device("meta")
+    torch.set_default_device(None)
+
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'device'"):
+        torch.get_default_device()
+
+
 @pytest.mark.since("2.8")
 def test_the_device_of_a_context_can_be_read():
     """Inside a ``with torch.device(...)`` block, :func:`torch.get_default_device` returns that device.

@@ -11,6 +11,7 @@ import os
 import pickle
 import random
 import warnings
+from collections import Counter
 
 import pytest
 import torch
@@ -145,6 +146,34 @@ def test_the_state_of_an_optimizer_is_accepted():
     for name, value in state["state"][0].items():
         assert torch.equal(value, optimizer.state[layer.weight][name])
     assert schedules == [each.state_dict() for each in made]
+
+
+@pytest.mark.since("2.4")
+def test_the_state_of_a_multi_step_scheduler_is_accepted():
+    """``torch.load(weights_only=True)`` loads the state of ``MultiStepLR``, which holds a ``Counter``."""
+    optimizer, file = torch.optim.SGD(nn.Linear(2, 3).parameters(), lr=0.5), io.BytesIO()
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 4, 7])
+    torch.save(scheduler.state_dict(), file)
+    file.seek(0)
+
+    state = torch.load(file, weights_only=True)
+
+    assert state == scheduler.state_dict()
+    assert state["milestones"] == Counter({4: 2, 7: 1})
+
+
+@pytest.mark.before("2.4")
+def test_the_state_of_a_multi_step_scheduler_was_refused():
+    """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for the state of ``MultiStepLR``.
+
+    It holds a :class:`collections.Counter`, which no state of weights has.
+    """
+    optimizer, file = torch.optim.SGD(nn.Linear(2, 3).parameters(), lr=0.5), io.BytesIO()
+    torch.save(torch.optim.lr_scheduler.MultiStepLR(optimizer, [4, 7]).state_dict(), file)
+    file.seek(0)
+
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        torch.load(file, weights_only=True)
 
 
 def test_an_optimizer_itself_is_refused():
