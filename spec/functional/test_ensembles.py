@@ -132,12 +132,13 @@ def test_no_module_is_an_error():
 
 def test_one_module_is_enough():
     """:func:`~torch.func.stack_module_state` accepts a list of one module and returns stacks of size 1."""
-    layer = nn.Linear(3, 2)
+    layer = nn.BatchNorm1d(3)
+    nn.init.normal_(layer.weight)
 
-    parameters, _ = stack_module_state([layer])
+    parameters, buffers = stack_module_state([layer])
+    stacked = {name: value.tolist() for name, value in {**parameters, **buffers}.items()}
 
-    assert parameters["weight"].tolist() == [layer.weight.tolist()]
-    assert parameters["bias"].tolist() == [layer.bias.tolist()]
+    assert stacked == {name: [value.tolist()] for name, value in layer.state_dict().items()}
 
 
 @pytest.mark.parametrize("training", [True, False])

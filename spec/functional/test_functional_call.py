@@ -75,8 +75,9 @@ def test_buffers_are_replaced_too():
     norm = nn.BatchNorm1d(2, eps=3.0).eval()
     own = norm.running_mean
 
-    out = functional_call(norm, {"running_mean": torch.tensor([3.0, 4.0])}, torch.tensor([[10.0, 20.0]]))
-    assert out.tolist() == [[3.5, 8.0]]
+    for net, name in ((norm, "running_mean"), (nn.Sequential(norm), "0.running_mean")):
+        out = functional_call(net, {name: torch.tensor([3.0, 4.0])}, torch.tensor([[10.0, 20.0]]))
+        assert out.tolist() == [[3.5, 8.0]]
     assert norm.running_mean is own
 
     parameters = dict(norm.train().named_parameters())
@@ -184,11 +185,12 @@ def test_gradients_flow_to_the_given_tensors():
     layer = nn.Linear(2, 1)
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
 
-    functional_call(layer, {"weight": weight}, torch.tensor([10.0, 100.0])).backward()
+    for given in ({"weight": weight}, ({"weight": weight}, {})):
+        functional_call(layer, given, torch.tensor([10.0, 100.0])).backward()
 
-    assert weight.grad.tolist() == [[10.0, 100.0]]
+    assert weight.grad.tolist() == [[20.0, 200.0]]
     assert layer.weight.grad is None
-    assert layer.bias.grad.tolist() == [1.0]
+    assert layer.bias.grad.tolist() == [2.0]
 
 
 def test_inside_the_call_parameters_may_be_plain_tensors():
@@ -206,8 +208,7 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
     given = torch.rand(3)
     functional_call(Net(), {"scale": given}, ())
 
-    assert len(seen) == 1
-    assert seen[0] is given
+    assert [tensor is given for tensor in seen] == [True]
 
 
 def test_in_place_changes_reach_the_given_tensors():
@@ -232,18 +233,17 @@ def test_new_tensors_reach_the_given_dict():
             super().__init__()
             self.register_buffer("count", torch.tensor(2))
 
-        def forward(self):
+        def forward(self, *args):
             self.count = self.count + 1
 
-    net = Counter()
-    given = {"count": torch.tensor(40)}
-    functional_call(net, given, ())
-    assert given["count"].item() == 41
-    assert net.count.item() == 2
-
-    functional_call(net, ({}, given), ())
-    assert given["count"].item() == 41
-    assert net.count.item() == 2
+    counter = Counter()
+    for net, name in ((counter, "count"), (nn.Sequential(counter), "0.count")):
+        given = {name: torch.tensor(40)}
+        functional_call(net, given, 0)
+        assert given[name].item() == 41
+        functional_call(net, ({}, given), 0)
+        assert given[name].item() == 41
+        assert counter.count.item() == 2
 
 
 @pytest.mark.parametrize("kind", [tuple, list])
@@ -275,7 +275,7 @@ def test_a_name_in_two_dicts_is_an_error():
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
 
     for second in ({"bias": torch.rand(1)}, {"bias": first["bias"]}):
-        for dicts in ((first, second), [first, second]):
+        for dicts in ((first, second), [first, second], (first, {}, second)):
             with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
                 functional_call(nn.Linear(2, 1), dicts, torch.rand(2))
 

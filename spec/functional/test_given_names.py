@@ -33,8 +33,9 @@ def test_an_unknown_name_becomes_an_attribute_for_the_call():
     layer.register_forward_pre_hook(lambda module, _: seen.append(module.wieght.tolist()))
 
     functional_call(layer, {"wieght": torch.tensor([3.0])}, torch.rand(2))
+    functional_call(nn.Sequential(layer), {"0.wieght": torch.tensor([5.0])}, torch.rand(2))
 
-    assert seen == [[3.0]]
+    assert seen == [[3.0], [5.0]]
     assert not hasattr(layer, "wieght")
     with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'wieght'"):
         functional_call(layer, {"wieght": torch.tensor([3.0])}, torch.rand(2), strict=True)
@@ -216,6 +217,8 @@ def test_a_value_that_is_no_tensor_is_an_error():
     for value in (3, [3.0], "text"):
         with pytest.raises(TypeError, match=rf"{re.escape(str(value))} is not an instance of torch\.Tensor"):
             functional_call(layer, {"weight": torch.rand(1, 2), "bias": value}, torch.rand(2))
+        with pytest.raises(TypeError, match=rf"{re.escape(str(value))} is not an instance of torch\.Tensor"):
+            functional_call(nn.BatchNorm1d(2), {"running_mean": value}, torch.rand(3, 2))
     assert layer.weight is weight
     assert layer.bias is bias
 

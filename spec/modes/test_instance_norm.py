@@ -288,6 +288,8 @@ def test_other_channels_are_warned_of(training, layer, shape):
 
     assert len(caught) == 1
     torch.testing.assert_close(out, layer(2)(x))
+    with pytest.warns(UserWarning, match="input's size at dim=0 does not match num_features"):
+        layer(3).train(training)(x[0])
 
 
 def test_the_function_uses_the_input():

@@ -251,7 +251,7 @@ def test_most_layers_compute_the_same(layer):
     So do most others. *dropout*, *batch_norm*, *instance_norm* and *randomness_inside* are about those that
     do not.
     """
-    x = torch.randn(3, 4)
+    x = 10 * torch.randn(3, 4)
     for parameter in layer.parameters():
         nn.init.normal_(parameter)
 

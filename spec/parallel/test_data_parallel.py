@@ -87,6 +87,7 @@ def test_no_accelerator_a_plain_call(no_accelerator):
     assert wrapped.device_ids == []
     assert wrapped(1, "b", flag=None) == ("called with", (1, "b"), {"flag": None})
     assert wrapped(x)[1][0] is x
+    assert wrapped(x=x)[2]["x"] is x
 
 
 def test_no_accelerator_no_arguments_kept(no_accelerator):
@@ -127,12 +128,14 @@ def test_one_device_needs_no_replicas(no_accelerator):
     wrapped = Steps(nn.Bilinear(2, 4, 3), [4])
     x, y = torch.rand(5, 2), torch.rand(5, 4)
     wrapped.module.forward = lambda input1, input2=None: (input1, input2)
+    wrapped.module.register_forward_hook(lambda module, args, output: (*output, "hooked"))
 
     output = wrapped(x, input2=y)
 
     assert output[0].tolist() == x.tolist()
     assert output[0] is not x
     assert output[1] is y
+    assert output[2] == "hooked"
     assert wrapped.steps == [("scatter", [4])]
 
 

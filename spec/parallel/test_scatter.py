@@ -155,6 +155,8 @@ def test_dicts_with_different_keys_are_refused():
     """
     with pytest.raises(KeyError, match="'a'"):
         gather([{"a": None}, {"b": None}], 0)
+    with pytest.raises(KeyError, match="'a'"):
+        gather([{"a": None}, {"a": None}, {"b": None}], 0)
     assert list(gather([{"b": None, "a": None}, {"a": None, "b": None}], 0)) == ["b", "a"]
 
 
