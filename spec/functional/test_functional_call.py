@@ -41,8 +41,7 @@ def test_the_module_has_its_own_tensors_afterwards():
     functional_call(layer, {"weight": torch.rand(1, 2), "bias": torch.rand(1)}, torch.rand(2))
 
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
-    assert layer.weight is weight
-    assert layer.bias is bias
+    assert (layer.weight is weight, layer.bias is bias) == (True, True)
     assert [weight.tolist(), bias.tolist()] == before
 
 
@@ -90,9 +89,7 @@ def test_names_reach_into_submodules():
     net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Sequential(nn.Linear(2, 1, bias=False)))
     given = {"1.0.weight": torch.tensor([[2.0, 3.0]]), "0.weight": torch.tensor([[0.0, 1.0], [1.0, 0.0]])}
 
-    out = functional_call(net, given, torch.tensor([10.0, 100.0]))
-
-    assert out.tolist() == [230.0]
+    assert functional_call(net, given, torch.tensor([10.0, 100.0])).tolist() == [230.0]
 
 
 def test_one_argument_needs_no_tuple():
@@ -104,6 +101,7 @@ def test_one_argument_needs_no_tuple():
 
     assert functional_call(Net(), {}, 3) == (3,)
     assert functional_call(Net(), {}, [3, 4]) == ([3, 4],)
+    assert functional_call(Net(), {}, {"a": 3}) == ({"a": 3},)
     assert functional_call(Net(), {}, (3, 4)) == (3, 4)
 
 
@@ -131,6 +129,7 @@ def test_keyword_arguments_are_a_dict():
 
     assert functional_call(Net(), {}, (3,), {"b": 4, "c": 6}) == (3, 4, 6)
     assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5, 0)
+    assert functional_call(Net(), {}, 3, {"c": 7}) == (3, 0, 7)
 
 
 def test_the_keyword_for_the_tensors():
@@ -205,10 +204,11 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
         def forward(self):
             seen.append(self.scale)
 
-    given = torch.rand(3)
-    functional_call(Net(), {"scale": given}, ())
+    given = torch.rand(3), torch.rand(3, requires_grad=True)
+    for tensor in given:
+        functional_call(Net(), {"scale": tensor}, ())
 
-    assert [tensor is given for tensor in seen] == [True]
+    assert [id(tensor) for tensor in seen] == [id(tensor) for tensor in given]
 
 
 def test_in_place_changes_reach_the_given_tensors():

@@ -130,9 +130,10 @@ def test_strict_names_what_is_missing():
 def test_strict_names_what_is_unexpected():
     """``functional_call(strict=True)`` raises a ``RuntimeError`` that lists all unexpected names, sorted."""
     layer = nn.Linear(2, 1, bias=False)
-    given = {"weight": layer.weight, "scale": torch.rand(1), "bias": torch.rand(1)}
+    given = {"weight": layer.weight, **dict.fromkeys(["scale", "gain", "bias", "wide"], torch.rand(1))}
 
-    message = "Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): 'bias', 'scale'."
+    names = "'bias', 'gain', 'scale', 'wide'"
+    message = f"Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): {names}."
     with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         functional_call(layer, given, torch.rand(2), strict=True)
 
@@ -232,6 +233,9 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     with pytest.raises(TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"):
         functional_call(layer, {"in_features": torch.tensor(5)}, torch.rand(2))
     assert layer.in_features == 2
+    for net, name in ((nn.Conv1d(2, 1, 1), "padding_mode"), (nn.Dropout(), "p"), (nn.Sequential(layer), "0")):
+        with pytest.raises(TypeError, match=rf"attribute `{name}`: .* is not an instance of torch\.Tensor"):
+            functional_call(net, {name: torch.tensor(5)}, torch.rand(2))
 
 
 def test_the_plain_name_of_a_parametrized_tensor():
