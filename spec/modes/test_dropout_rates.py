@@ -72,6 +72,7 @@ def test_an_attention_reads_its_rate_at_each_call():
 
     net.dropout = 1.0
     assert torch.equal(net(x, x, x)[0], torch.zeros(3, 1, 4))
+    assert torch.equal(net(x, x, x, need_weights=False)[0], torch.zeros(3, 1, 4))
 
 
 @pytest.mark.parametrize(

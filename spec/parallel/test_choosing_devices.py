@@ -33,7 +33,7 @@ def test_unequal_gpus_are_told(weak, told, monkeypatch):
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        nn.DataParallel(nn.Linear(2, 3), device_ids=[3, 1, 2])
+        nn.DataParallel(nn.Linear(2, 3), device_ids=[3, 2, 1, 3])
 
     assert [warning.category for warning in caught] == [UserWarning] * told
     for warning in caught:
