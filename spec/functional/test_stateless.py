@@ -48,6 +48,7 @@ def test_the_newer_form_does_not_warn():
         warnings.simplefilter("always")
         functional_call(nn.Linear(2, 1), {}, torch.rand(2))
         functional_call(nn.Linear(2, 1), ({}, {}), torch.rand(2))
+        functional_call(nn.ReLU(), {}, torch.rand(2), None, tie_weights=False, strict=True)
         assert caught == []
 
         stateless.functional_call(nn.Linear(2, 1), {}, torch.rand(2))
