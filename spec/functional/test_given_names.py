@@ -49,12 +49,13 @@ def test_a_plain_tensor_attribute_is_replaced_too():
             super().__init__()
             self.scale = torch.tensor(2.0)
 
-        def forward(self):
+        def forward(self, *args):
             return self.scale.item()
 
     net = Net()
 
     assert functional_call(net, {"scale": torch.tensor(5.0)}, ()) == 5.0
+    assert functional_call(nn.Sequential(net), {"0.scale": torch.tensor(7.0)}, 0) == 7.0
     assert net() == 2.0
     with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'scale'"):
         functional_call(net, {"scale": torch.tensor(5.0)}, (), strict=True)

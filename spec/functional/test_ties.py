@@ -61,8 +61,13 @@ def test_equal_values_in_two_tensors_are_an_error():
     """``functional_call`` raises ``ValueError`` if tied names get two different tensors, even of equal
     values.
     """
-    with pytest.raises(ValueError, match="multiple values for keys"):
-        functional_call(Tied(), {"one": torch.tensor(5.0), "two": torch.tensor(5.0)}, ())
+    net = Tied()
+    net.register_buffer("mean", torch.tensor(3.0))
+    net.register_buffer("again", net.mean)
+
+    for names in (("one", "two"), ("mean", "again")):
+        with pytest.raises(ValueError, match="multiple values for keys"):
+            functional_call(net, {name: torch.tensor(5.0) for name in names}, ())
 
 
 def test_the_same_tensor_may_be_given_twice():

@@ -116,12 +116,10 @@ def test_four_steps_in_order(no_accelerator):
 
 def test_no_more_replicas_than_pieces(no_accelerator):
     """If a batch has fewer rows than devices, ``DataParallel`` uses only as many devices as rows."""
-    wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
-
-    outputs = wrapped(torch.rand(2, 2))
-
-    assert len(outputs) == 2
-    assert wrapped.steps[1:3] == [("replicate", [4, 5]), ("parallel_apply", 2)]
+    for rows in (1, 2):
+        wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
+        assert len(wrapped(torch.rand(rows, 2))) == rows
+        assert wrapped.steps[1:3] == [("replicate", [4, 5][:rows]), ("parallel_apply", rows)]
 
 
 def test_one_device_needs_no_replicas(no_accelerator):
@@ -165,6 +163,7 @@ def test_without_inputs_one_replica_runs(no_accelerator):
     wrapped.module.forward = lambda: "output"
 
     assert wrapped() == ["output"]
+    assert Steps(wrapped.module, [4])() == "output"
     assert wrapped.steps[1] == ("replicate", [4])
 
 

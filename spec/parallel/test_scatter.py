@@ -131,11 +131,11 @@ def test_outputs_keep_their_structure(output, monkeypatch):
     assert type(joined) is type(output)
 
     monkeypatch.setattr(Gather, "apply", lambda place, dim, *pieces: torch.cat(pieces, dim))
-    pieces = [[torch.tensor([x + y]) for y in (0, 10, 20)] for x in (1.0, 2.0)]
+    pieces = [[torch.tensor([x + y]) for y in (0, 10, 20)] for x in (1.0, 2.0, 3.0)]
     left, right = gather([Pair(a, {"a": [b, (c, None)]}) for a, b, c in pieces], 0)
-    assert left.tolist() == [1.0, 2.0]
+    assert left.tolist() == [1.0, 2.0, 3.0]
     inner = right["a"][0].tolist(), right["a"][1][0].tolist(), right["a"][1][1]
-    assert inner == ([11.0, 12.0], [21.0, 22.0], None)
+    assert inner == ([11.0, 12.0, 13.0], [21.0, 22.0, 23.0], None)
 
 
 def test_dicts_of_different_size_are_refused():

@@ -51,6 +51,7 @@ def test_a_batch_norm_alone_is_not_changed():
     assert (vars(layer), layer.state_dict(keep_vars=True)) == before
     assert type(converted) is nn.SyncBatchNorm
     assert layer.weight is converted.weight
+    assert [parameter.requires_grad for parameter in layer.parameters()] == [True, True]
     assert layer(torch.rand(4, 3)).shape == (4, 3)
 
 
@@ -218,6 +219,9 @@ def test_alone_it_is_a_batch_norm(device):
     assert synced.running_mean.tolist() == plain.running_mean.tolist()
     assert synced.running_var.tolist() == plain.running_var.tolist()
     assert synced.num_batches_tracked.item() == 2
+    for layer in (plain, synced):
+        layer(x).square().sum().backward()
+    assert [p.grad.tolist() for p in synced.parameters()] == [p.grad.tolist() for p in plain.parameters()]
     assert torch.equal(synced.eval()(x), plain.eval()(x))
 
 
@@ -276,6 +280,7 @@ def test_tracking_switched_off():
     torch.testing.assert_close(never.eval()(x), by_the_batch)
     torch.testing.assert_close(later(x), by_the_batch)
     torch.testing.assert_close(later.eval()(x), x / 1.25**0.5)
+    assert later.num_batches_tracked.item() == 0
 
 
 def test_any_number_of_dimensions():
@@ -287,12 +292,13 @@ def test_any_number_of_dimensions():
     layer, shapes = nn.SyncBatchNorm(3), [(4, 3), (4, 3, 2), (4, 3, 2, 2, 2, 2)]
 
     assert [layer(torch.rand(shape)).shape for shape in shapes] == shapes
-    with pytest.raises(ValueError, match=r"^expected at least 2D input \(got 1D input\)$"):
-        layer(torch.rand(3))
-    with pytest.raises(ValueError, match=r"^expected at least 2D input \(got 0D input\)$"):
-        layer(torch.tensor(2.0))
-    with pytest.raises(ValueError, match="number of input channels should be non-zero"):
-        layer(torch.rand(4, 0))
+    for norm in (layer, nn.SyncBatchNorm(3).eval()):
+        with pytest.raises(ValueError, match=r"^expected at least 2D input \(got 1D input\)$"):
+            norm(torch.rand(3))
+        with pytest.raises(ValueError, match=r"^expected at least 2D input \(got 0D input\)$"):
+            norm(torch.tensor(2.0))
+        with pytest.raises(ValueError, match="number of input channels should be non-zero"):
+            norm(torch.rand(4, 0))
     with pytest.raises(ValueError, match="expected 4D input"):
         nn.BatchNorm2d(3)(torch.rand(4, 3))
 
