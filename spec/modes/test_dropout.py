@@ -136,10 +136,12 @@ def test_inplace_writes_to_the_input(layer, shape):
     """``Dropout``, ``Dropout1d``, ``Dropout2d`` and ``Dropout3d`` with ``inplace=True`` modify their input in
     training mode.
     """
-    x = torch.full(shape, 3.0)
+    x, y = torch.full((2, *shape), 3.0)
 
     assert layer(1.0, True)(x) is x
     assert x.unique().tolist() == [0.0]
+    assert layer(0.25, True)(y) is y
+    assert 3.0 not in y.unique().tolist()
 
 
 @pytest.mark.parametrize(("layer", "shape"), PLAIN + SAMPLES + ALPHA)
@@ -148,10 +150,10 @@ def test_the_input_is_left_alone_by_default(layer, shape):
     modify their input.
     """
     x = torch.full(shape, 3.0)
-    out = layer(1.0)(x)
 
-    assert x.tolist() == torch.full(shape, 3.0).tolist()
-    assert out.unique().tolist() != [3.0]
+    for p in (0.25, 1.0):
+        assert layer(p)(x).unique().tolist() != [3.0]
+        assert x.tolist() == torch.full(shape, 3.0).tolist()
 
 
 @pytest.mark.parametrize(("layer", "shape"), ALPHA)
