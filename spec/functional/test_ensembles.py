@@ -115,13 +115,13 @@ def test_half_frozen_is_an_error(name):
     """``stack_module_state`` raises ``RuntimeError`` if a tensor requires grad in some of the modules
     only.
     """
-    models = [nn.BatchNorm1d(2) for _ in range(3)]
-    getattr(models[2], name).requires_grad_(name == "running_mean")
-
-    with pytest.raises(
-        RuntimeError, match=rf"Expected {name} from each model to have the same \.requires_grad"
-    ):
-        stack_module_state(models)
+    for odd in range(3):
+        models = [nn.BatchNorm1d(2) for _ in range(3)]
+        getattr(models[odd], name).requires_grad_(name == "running_mean")
+        with pytest.raises(
+            RuntimeError, match=rf"Expected {name} from each model to have the same \.requires_grad"
+        ):
+            stack_module_state(models)
 
 
 def test_no_module_is_an_error():
@@ -132,12 +132,13 @@ def test_no_module_is_an_error():
 
 def test_one_module_is_enough():
     """:func:`~torch.func.stack_module_state` accepts a list of one module and returns stacks of size 1."""
-    layer = nn.Linear(3, 2)
+    layer = nn.BatchNorm1d(3)
+    nn.init.normal_(layer.weight)
 
-    parameters, _ = stack_module_state([layer])
+    parameters, buffers = stack_module_state([layer])
+    stacked = {name: value.tolist() for name, value in {**parameters, **buffers}.items()}
 
-    assert parameters["weight"].tolist() == [layer.weight.tolist()]
-    assert parameters["bias"].tolist() == [layer.bias.tolist()]
+    assert stacked == {name: [value.tolist()] for name, value in layer.state_dict().items()}
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -229,6 +230,7 @@ def test_vmap_over_stacked_state_computes_the_ensemble(device):
     base, x = build("meta"), torch.rand(5, 3, device=device)
     for scale, model in enumerate(models, 2):
         model[1].running_mean.fill_(scale)
+        model[1].running_var.fill_(scale + 3)
 
     def call(state, x):
         return functional_call(base, state, x)

@@ -41,8 +41,7 @@ def test_the_module_has_its_own_tensors_afterwards():
     functional_call(layer, {"weight": torch.rand(1, 2), "bias": torch.rand(1)}, torch.rand(2))
 
     assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
-    assert layer.weight is weight
-    assert layer.bias is bias
+    assert (layer.weight is weight, layer.bias is bias) == (True, True)
     assert [weight.tolist(), bias.tolist()] == before
 
 
@@ -75,8 +74,9 @@ def test_buffers_are_replaced_too():
     norm = nn.BatchNorm1d(2, eps=3.0).eval()
     own = norm.running_mean
 
-    out = functional_call(norm, {"running_mean": torch.tensor([3.0, 4.0])}, torch.tensor([[10.0, 20.0]]))
-    assert out.tolist() == [[3.5, 8.0]]
+    for net, name in ((norm, "running_mean"), (nn.Sequential(norm), "0.running_mean")):
+        out = functional_call(net, {name: torch.tensor([3.0, 4.0])}, torch.tensor([[10.0, 20.0]]))
+        assert out.tolist() == [[3.5, 8.0]]
     assert norm.running_mean is own
 
     parameters = dict(norm.train().named_parameters())
@@ -89,9 +89,7 @@ def test_names_reach_into_submodules():
     net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Sequential(nn.Linear(2, 1, bias=False)))
     given = {"1.0.weight": torch.tensor([[2.0, 3.0]]), "0.weight": torch.tensor([[0.0, 1.0], [1.0, 0.0]])}
 
-    out = functional_call(net, given, torch.tensor([10.0, 100.0]))
-
-    assert out.tolist() == [230.0]
+    assert functional_call(net, given, torch.tensor([10.0, 100.0])).tolist() == [230.0]
 
 
 def test_one_argument_needs_no_tuple():
@@ -103,6 +101,7 @@ def test_one_argument_needs_no_tuple():
 
     assert functional_call(Net(), {}, 3) == (3,)
     assert functional_call(Net(), {}, [3, 4]) == ([3, 4],)
+    assert functional_call(Net(), {}, {"a": 3}) == ({"a": 3},)
     assert functional_call(Net(), {}, (3, 4)) == (3, 4)
 
 
@@ -130,6 +129,7 @@ def test_keyword_arguments_are_a_dict():
 
     assert functional_call(Net(), {}, (3,), {"b": 4, "c": 6}) == (3, 4, 6)
     assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5, 0)
+    assert functional_call(Net(), {}, 3, {"c": 7}) == (3, 0, 7)
 
 
 def test_the_keyword_for_the_tensors():
@@ -184,11 +184,12 @@ def test_gradients_flow_to_the_given_tensors():
     layer = nn.Linear(2, 1)
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
 
-    functional_call(layer, {"weight": weight}, torch.tensor([10.0, 100.0])).backward()
+    for given in ({"weight": weight}, ({"weight": weight}, {})):
+        functional_call(layer, given, torch.tensor([10.0, 100.0])).backward()
 
-    assert weight.grad.tolist() == [[10.0, 100.0]]
+    assert weight.grad.tolist() == [[20.0, 200.0]]
     assert layer.weight.grad is None
-    assert layer.bias.grad.tolist() == [1.0]
+    assert layer.bias.grad.tolist() == [2.0]
 
 
 def test_inside_the_call_parameters_may_be_plain_tensors():
@@ -203,11 +204,11 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
         def forward(self):
             seen.append(self.scale)
 
-    given = torch.rand(3)
-    functional_call(Net(), {"scale": given}, ())
+    given = torch.rand(3), torch.rand(3, requires_grad=True)
+    for tensor in given:
+        functional_call(Net(), {"scale": tensor}, ())
 
-    assert len(seen) == 1
-    assert seen[0] is given
+    assert [id(tensor) for tensor in seen] == [id(tensor) for tensor in given]
 
 
 def test_in_place_changes_reach_the_given_tensors():
@@ -232,18 +233,17 @@ def test_new_tensors_reach_the_given_dict():
             super().__init__()
             self.register_buffer("count", torch.tensor(2))
 
-        def forward(self):
+        def forward(self, *args):
             self.count = self.count + 1
 
-    net = Counter()
-    given = {"count": torch.tensor(40)}
-    functional_call(net, given, ())
-    assert given["count"].item() == 41
-    assert net.count.item() == 2
-
-    functional_call(net, ({}, given), ())
-    assert given["count"].item() == 41
-    assert net.count.item() == 2
+    counter = Counter()
+    for net, name in ((counter, "count"), (nn.Sequential(counter), "0.count")):
+        given = {name: torch.tensor(40)}
+        functional_call(net, given, 0)
+        assert given[name].item() == 41
+        functional_call(net, ({}, given), 0)
+        assert given[name].item() == 41
+        assert counter.count.item() == 2
 
 
 @pytest.mark.parametrize("kind", [tuple, list])
@@ -275,7 +275,7 @@ def test_a_name_in_two_dicts_is_an_error():
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
 
     for second in ({"bias": torch.rand(1)}, {"bias": first["bias"]}):
-        for dicts in ((first, second), [first, second]):
+        for dicts in ((first, second), [first, second], (first, {}, second)):
             with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
                 functional_call(nn.Linear(2, 1), dicts, torch.rand(2))
 

@@ -30,10 +30,10 @@ def test_a_module_passes_its_own_parameters(device):
 
     The function is the computation, the module the place where its tensors live, are trained and saved.
     """
-    layer = nn.Linear(3, 2, device=device)
     x = torch.rand(4, 3, device=device)
 
-    assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
+    for layer in (nn.Linear(3, 2, device=device), nn.Linear(3, 2, bias=False, device=device)):
+        assert torch.equal(layer(x), F.linear(x, layer.weight, layer.bias))
 
 
 @pytest.mark.claim("N3-01")

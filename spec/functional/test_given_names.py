@@ -33,8 +33,9 @@ def test_an_unknown_name_becomes_an_attribute_for_the_call():
     layer.register_forward_pre_hook(lambda module, _: seen.append(module.wieght.tolist()))
 
     functional_call(layer, {"wieght": torch.tensor([3.0])}, torch.rand(2))
+    functional_call(nn.Sequential(layer), {"0.wieght": torch.tensor([5.0])}, torch.rand(2))
 
-    assert seen == [[3.0]]
+    assert seen == [[3.0], [5.0]]
     assert not hasattr(layer, "wieght")
     with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'wieght'"):
         functional_call(layer, {"wieght": torch.tensor([3.0])}, torch.rand(2), strict=True)
@@ -48,12 +49,13 @@ def test_a_plain_tensor_attribute_is_replaced_too():
             super().__init__()
             self.scale = torch.tensor(2.0)
 
-        def forward(self):
+        def forward(self, *args):
             return self.scale.item()
 
     net = Net()
 
     assert functional_call(net, {"scale": torch.tensor(5.0)}, ()) == 5.0
+    assert functional_call(nn.Sequential(net), {"0.scale": torch.tensor(7.0)}, 0) == 7.0
     assert net() == 2.0
     with pytest.raises(RuntimeError, match=r"Unexpected key\(s\): 'scale'"):
         functional_call(net, {"scale": torch.tensor(5.0)}, (), strict=True)
@@ -129,9 +131,10 @@ def test_strict_names_what_is_missing():
 def test_strict_names_what_is_unexpected():
     """``functional_call(strict=True)`` raises a ``RuntimeError`` that lists all unexpected names, sorted."""
     layer = nn.Linear(2, 1, bias=False)
-    given = {"weight": layer.weight, "scale": torch.rand(1), "bias": torch.rand(1)}
+    given = {"weight": layer.weight, **dict.fromkeys(["scale", "gain", "bias", "wide"], torch.rand(1))}
 
-    message = "Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): 'bias', 'scale'."
+    names = "'bias', 'gain', 'scale', 'wide'"
+    message = f"Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): {names}."
     with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
         functional_call(layer, given, torch.rand(2), strict=True)
 
@@ -216,6 +219,8 @@ def test_a_value_that_is_no_tensor_is_an_error():
     for value in (3, [3.0], "text"):
         with pytest.raises(TypeError, match=rf"{re.escape(str(value))} is not an instance of torch\.Tensor"):
             functional_call(layer, {"weight": torch.rand(1, 2), "bias": value}, torch.rand(2))
+        with pytest.raises(TypeError, match=rf"{re.escape(str(value))} is not an instance of torch\.Tensor"):
+            functional_call(nn.BatchNorm1d(2), {"running_mean": value}, torch.rand(3, 2))
     assert layer.weight is weight
     assert layer.bias is bias
 
@@ -229,6 +234,9 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     with pytest.raises(TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"):
         functional_call(layer, {"in_features": torch.tensor(5)}, torch.rand(2))
     assert layer.in_features == 2
+    for net, name in ((nn.Conv1d(2, 1, 1), "padding_mode"), (nn.Dropout(), "p"), (nn.Sequential(layer), "0")):
+        with pytest.raises(TypeError, match=rf"attribute `{name}`: .* is not an instance of torch\.Tensor"):
+            functional_call(net, {name: torch.tensor(5)}, torch.rand(2))
 
 
 def test_the_plain_name_of_a_parametrized_tensor():

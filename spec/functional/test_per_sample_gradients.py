@@ -81,6 +81,8 @@ def test_the_batch_size_is_that_of_the_inputs(options):
 
     with pytest.raises(RuntimeError, match="with batch size 5 and one with batch size 6"):
         call_for_per_sample_grads(layer, **options)(torch.rand(5, 3), y=torch.rand(6, 2))
+    with pytest.raises(RuntimeError, match="with batch size 5 and one with batch size 6"):
+        call_for_per_sample_grads(layer, **options)([torch.rand(5, 3)], {"y": torch.rand(6, 2)})
     with pytest.raises(RuntimeError, match="Unable to find a tensor in the passed args and kwargs"):
         call_for_per_sample_grads(layer, **options)(5, y=6)
 
@@ -147,7 +149,7 @@ def test_reductions_have_two_names():
     """``call_for_per_sample_grads`` raises ``RuntimeError`` for a ``loss_reduction`` other than ``"sum"`` and
     ``"mean"``.
     """
-    for name in ("none", "max", "Mean"):
+    for name in ("none", "max", "Mean", None):
         with pytest.raises(
             RuntimeError, match=f"Expected loss_reduction argument to be sum or mean, got {name}"
         ):

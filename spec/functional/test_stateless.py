@@ -48,6 +48,7 @@ def test_the_newer_form_does_not_warn():
         warnings.simplefilter("always")
         functional_call(nn.Linear(2, 1), {}, torch.rand(2))
         functional_call(nn.Linear(2, 1), ({}, {}), torch.rand(2))
+        functional_call(nn.ReLU(), {}, torch.rand(2), None, tie_weights=False, strict=True)
         assert caught == []
 
         stateless.functional_call(nn.Linear(2, 1), {}, torch.rand(2))
@@ -146,7 +147,11 @@ def test_arguments_may_be_left_out():
     """``stateless.functional_call`` with ``args=None``, or without ``args``, passes no positional
     arguments.
     """
-    layer, x = nn.Linear(2, 1), torch.rand(2)
 
-    assert stateless.functional_call(layer, {}, kwargs={"input": x}).tolist() == layer(x).tolist()
-    assert stateless.functional_call(layer, {}, None, {"input": x}).tolist() == layer(x).tolist()
+    class Net(nn.Module):
+        def forward(self, *args, scale=1):
+            return args, scale
+
+    assert stateless.functional_call(Net(), {}) == ((), 1)
+    assert stateless.functional_call(Net(), {}, None) == ((), 1)
+    assert stateless.functional_call(Net(), {}, kwargs={"scale": 3}) == ((), 3)

@@ -71,9 +71,10 @@ def test_training_updates_the_running_statistics(layer, shape, device):
     """
     x = 3 * torch.randn(shape, device=device) + 4
     net, others = layer(2, momentum=0.25).to(device), (0, *range(2, x.ndim))
+    net.running_mean.fill_(8.0)
     net(x)
 
-    torch.testing.assert_close(net.running_mean, 0.25 * x.mean(others))
+    torch.testing.assert_close(net.running_mean, 6.0 + 0.25 * x.mean(others))
     torch.testing.assert_close(net.running_var, 0.75 + 0.25 * x.var(others, correction=1))
 
 
@@ -87,8 +88,8 @@ def test_evaluation_leaves_the_running_statistics(layer, shape):
     before = [buffer.tolist() for buffer in net.buffers()]
 
     net.eval()(3 * torch.randn(shape) + 4)
+    torch.no_grad()(net)(3 * torch.randn(shape) + 4)
     assert [buffer.tolist() for buffer in net.buffers()] == before
-
     net.train()(3 * torch.randn(shape) + 4)
     assert [buffer.tolist() for buffer in net.buffers()] != before
 
@@ -271,8 +272,7 @@ def test_no_grad_does_not_stop_the_updates(layer, shape):
     A forward pass that is only meant to look, as for a validation loss, changes the layer unless
     :meth:`~torch.nn.Module.eval` was called.
     """
-    net, others = layer(2, momentum=1.0), (0, *range(2, len(shape)))
-    x = torch.randn(shape) + 4
+    net, others, x = layer(2, momentum=1.0), (0, *range(2, len(shape))), torch.randn(shape) + 4
     with torch.no_grad():
         net(x)
     torch.testing.assert_close(net.running_mean, x.mean(others))
@@ -281,6 +281,7 @@ def test_no_grad_does_not_stop_the_updates(layer, shape):
     with torch.no_grad():
         net.eval()(x + 1)
     torch.testing.assert_close(net.running_mean, x.mean(others))
+    assert net.num_batches_tracked.item() == 1
 
 
 def test_the_statistics_require_no_grad():

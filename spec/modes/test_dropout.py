@@ -20,6 +20,7 @@ PLAIN = [
     (nn.Dropout2d, (2, 3, 4, 5)),
     (nn.Dropout3d, (2, 3, 4, 5, 6)),
 ]
+SAMPLES = [(nn.Dropout1d, (3, 4)), (nn.Dropout3d, (3, 4, 5, 6))]
 ALPHA = [(nn.AlphaDropout, (7,)), (nn.FeatureAlphaDropout, (2, 3, 4))]
 
 
@@ -130,28 +131,29 @@ def test_p_is_a_probability(layer, p):
     assert [layer(0.0).p, layer(1.0).p] == [0.0, 1.0]
 
 
-@pytest.mark.parametrize(("layer", "shape"), PLAIN)
+@pytest.mark.parametrize(("layer", "shape"), PLAIN + SAMPLES)
 def test_inplace_writes_to_the_input(layer, shape):
     """``Dropout``, ``Dropout1d``, ``Dropout2d`` and ``Dropout3d`` with ``inplace=True`` modify their input in
     training mode.
     """
-    x = torch.full(shape, 3.0)
-    out = layer(1.0, True)(x)
+    x, y = torch.full((2, *shape), 3.0)
 
-    assert out is x
+    assert layer(1.0, True)(x) is x
     assert x.unique().tolist() == [0.0]
+    assert layer(0.25, True)(y) is y
+    assert 3.0 not in y.unique().tolist()
 
 
-@pytest.mark.parametrize(("layer", "shape"), [*PLAIN, *ALPHA, (nn.Dropout1d, (3, 4))])
+@pytest.mark.parametrize(("layer", "shape"), PLAIN + SAMPLES + ALPHA)
 def test_the_input_is_left_alone_by_default(layer, shape):
     """Without ``inplace=True``, :class:`nn.Dropout <torch.nn.Dropout>` and the other dropout layers do not
     modify their input.
     """
     x = torch.full(shape, 3.0)
-    out = layer(1.0)(x)
 
-    assert x.tolist() == torch.full(shape, 3.0).tolist()
-    assert out.unique().tolist() != [3.0]
+    for p in (0.25, 1.0):
+        assert layer(p)(x).unique().tolist() != [3.0]
+        assert x.tolist() == torch.full(shape, 3.0).tolist()
 
 
 @pytest.mark.parametrize(("layer", "shape"), ALPHA)
@@ -187,12 +189,12 @@ def test_whole_channels_are_dropped(layer, shape):
     """:class:`nn.Dropout1d <torch.nn.Dropout1d>`, ``nn.Dropout2d`` and ``nn.Dropout3d`` zero whole channels
     of each sample, with probability ``p``.
     """
-    out = layer(0.25)(torch.full(shape, 3.0)).flatten(2)
-
-    assert out.unique().tolist() == [0.0, 4.0]
-    assert torch.equal(out, out[:, :, :1].expand_as(out))
-    assert 0.2 < (out == 0).float().mean().item() < 0.3
-    assert (out.unique(dim=0).size(0), out.unique(dim=1).size(1)) == (40, 50)
+    for inplace in (False, True):
+        out = layer(0.25, inplace)(torch.full(shape, 3.0)).flatten(2)
+        assert out.unique().tolist() == [0.0, 4.0]
+        assert torch.equal(out, out[:, :, :1].expand_as(out))
+        assert 0.2 < (out == 0).float().mean().item() < 0.3
+        assert (out.unique(dim=0).size(0), out.unique(dim=1).size(1)) == (40, 50)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ def test_a_sample_without_a_batch(layer, shape):
     assert torch.equal(out.flatten(1), out.flatten(1)[:, :1].expand(-1, out[0].numel()))
 
 
-@pytest.mark.parametrize("shape", [(7,), (2, 3, 4, 5)], ids=["1d", "4d"])
+@pytest.mark.parametrize("shape", [(), (7,), (2, 3, 4, 5), (2, 1, 3, 1, 2)], ids=["0d", "1d", "4d", "5d"])
 def test_dropout1d_refuses_other_shapes(shape):
     """:class:`nn.Dropout1d <torch.nn.Dropout1d>` accepts 2D or 3D input and raises ``RuntimeError`` for any
     other.
@@ -247,9 +249,8 @@ def test_dropout2d_warns_of_other_shapes(shape):
     with pytest.warns(
         UserWarning, match=f"^dropout2d: Received a {len(shape)}-D input to dropout2d"
     ) as caught:
-        out = nn.Dropout2d(0.5)(torch.rand(shape))
-    assert len(caught) == 1
-    assert out.shape == shape
+        outs = [nn.Dropout2d(0.5).train(mode)(torch.rand(shape)) for mode in (True, False)]
+    assert [len(caught), *(out.shape for out in outs)] == [2, shape, shape]
 
     with warnings.catch_warnings(record=True) as silent:
         warnings.simplefilter("always")
@@ -265,9 +266,8 @@ def test_dropout3d_warns_of_other_shapes(shape):
     with pytest.warns(
         UserWarning, match=f"^dropout3d: Received a {len(shape)}-D input to dropout3d"
     ) as caught:
-        out = nn.Dropout3d(0.5)(torch.rand(shape))
-    assert len(caught) == 1
-    assert out.shape == shape
+        outs = [nn.Dropout3d(0.5).train(mode)(torch.rand(shape)) for mode in (True, False)]
+    assert [len(caught), *(out.shape for out in outs)] == [2, shape, shape]
 
     with warnings.catch_warnings(record=True) as silent:
         warnings.simplefilter("always")

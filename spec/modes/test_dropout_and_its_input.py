@@ -21,6 +21,8 @@ def test_evaluation_returns_the_very_input():
     assert layer(x) is x
     assert F.dropout(x, training=False) is x
     assert layer.train()(x) is not x
+    leaf = torch.rand(2, requires_grad=True)
+    assert [nn.Dropout(0.25, inplace).eval()(leaf) is leaf for inplace in (True, False)] == [True, True]
 
     layer.eval()(x).mul_(10)
 

@@ -38,9 +38,8 @@ def test_a_wrong_p_is_noticed_at_the_call(kind):
     The constructor checks its argument, an assignment does not. The call raises in eval mode as well.
     """
     layer = kind(p=0.5)
-    layer.p = 2.0
 
-    for mode in (True, False):
+    for layer.p, mode in ((2.0, True), (2.0, False), (-0.5, True), (-0.5, False)):
         with pytest.raises(ValueError, match="dropout probability has to be between 0 and 1"):
             layer.train(mode)(torch.rand(3, 4, 5))
 
@@ -73,6 +72,7 @@ def test_an_attention_reads_its_rate_at_each_call():
 
     net.dropout = 1.0
     assert torch.equal(net(x, x, x)[0], torch.zeros(3, 1, 4))
+    assert torch.equal(net(x, x, x, need_weights=False)[0], torch.zeros(3, 1, 4))
 
 
 @pytest.mark.parametrize(

@@ -268,10 +268,10 @@ def test_affine_wants_its_channels(training, layer, shape, dim):
     """``InstanceNorm(affine=True)`` raises ``ValueError`` if the channels do not match ``num_features``
     (:pull:`94624`).
     """
-    wanted = f"expected input's size at dim={dim} to match num_features (2), but got: 3."
-
-    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
-        layer(2, affine=True).train(training)(torch.randn(shape))
+    for features in (2, 4):
+        wanted = f"expected input's size at dim={dim} to match num_features ({features}), but got: 3."
+        with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+            layer(features, affine=True).train(training)(torch.randn(shape))
 
 
 @pytest.mark.since("2.1")
@@ -288,6 +288,8 @@ def test_other_channels_are_warned_of(training, layer, shape):
 
     assert len(caught) == 1
     torch.testing.assert_close(out, layer(2)(x))
+    with pytest.warns(UserWarning, match="input's size at dim=0 does not match num_features"):
+        layer(1).train(training)(x[0])
 
 
 def test_the_function_uses_the_input():

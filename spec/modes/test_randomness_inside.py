@@ -15,11 +15,11 @@ def test_rrelu_draws_slopes_in_training():
     ``lower`` and ``upper``.
     """
     x = torch.cat([torch.full((200,), -2.0), torch.full((200,), 2.0)])
-    slopes = nn.RReLU(0.25, 0.75)(x) / x
-
-    assert 0.25 <= slopes[:200].min().item() < 0.35
-    assert 0.65 < slopes[:200].max().item() <= 0.75
-    assert slopes[200:].unique().tolist() == [1.0]
+    for inplace in (False, True):
+        slopes = nn.RReLU(0.25, 0.75, inplace)(x.clone()) / x
+        assert 0.25 <= slopes[:200].min().item() < 0.35
+        assert 0.65 < slopes[:200].max().item() <= 0.75
+        assert slopes[200:].unique().tolist() == [1.0]
     with torch.no_grad():
         assert len(nn.RReLU(0.25, 0.75)(x).unique()) > 100
 
@@ -81,7 +81,7 @@ def test_one_recurrent_layer_has_no_between(layer):
         net = layer(2, 8, num_layers=1, dropout=0.5)
     x = torch.randn(5, 4, 2)
 
-    torch.testing.assert_close(net.train()(x)[0], net.eval()(x)[0])
+    torch.testing.assert_close(net.train()(x), net.eval()(x))
 
 
 def test_attention_drops_in_training():

@@ -62,7 +62,7 @@ def test_both_return_the_module():
 
 
 @pytest.mark.parametrize(
-    "mode", ["x", 1, None, torch.tensor(True)], ids=["string", "number", "none", "tensor"]
+    "mode", ["x", 1, 0, None, torch.tensor(True)], ids=["string", "one", "zero", "none", "tensor"]
 )
 def test_the_mode_is_a_bool(mode):
     """``net.train(mode)`` raises ``ValueError`` if ``mode`` is not a ``bool`` and leaves ``training``
@@ -198,7 +198,7 @@ def test_eval_leaves_gradients_on():
     assert out.requires_grad is True
 
     out.sum().backward()
-    assert net.weight.grad.shape == (3, 2)
+    assert [parameter.grad.shape for parameter in net.parameters()] == [(3, 2), (3,)]
     with torch.no_grad():
         assert net(torch.rand(4, 2)).requires_grad is False
 
@@ -225,9 +225,9 @@ def test_freezing_leaves_the_mode():
     """:meth:`Module.requires_grad_(False) <torch.nn.Module.requires_grad_>` does not put a module in eval
     mode.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.Dropout()).requires_grad_(False)
+    net = nn.Sequential(nn.Linear(2, 3), nn.Dropout(), nn.BatchNorm1d(3)).requires_grad_(False)
 
-    assert [module.training for module in net.modules()] == [True, True, True]
+    assert [module.training for module in net.modules()] == [True, True, True, True]
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
@@ -251,7 +251,7 @@ def test_most_layers_compute_the_same(layer):
     So do most others. *dropout*, *batch_norm*, *instance_norm* and *randomness_inside* are about those that
     do not.
     """
-    x = torch.randn(3, 4)
+    x = 10 * torch.randn(3, 4)
     for parameter in layer.parameters():
         nn.init.normal_(parameter)
 

@@ -33,7 +33,7 @@ def test_unequal_gpus_are_told(weak, told, monkeypatch):
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        nn.DataParallel(nn.Linear(2, 3), device_ids=[1, 2, 3])
+        nn.DataParallel(nn.Linear(2, 3), device_ids=[3, 2, 1, 3])
 
     assert [warning.category for warning in caught] == [UserWarning] * told
     for warning in caught:
@@ -66,6 +66,7 @@ def test_the_output_goes_to_the_first_of_the_devices(monkeypatch):
 
     assert nn.DataParallel(nn.Linear(2, 3), device_ids=[2, 1]).output_device == 2
     assert nn.DataParallel(nn.Linear(2, 3)).output_device == 0
+    assert nn.DataParallel(nn.Linear(2, 3), device_ids=[2, 1], output_device=0).output_device == 0
 
 
 def test_mps_is_taken_for_no_accelerator(monkeypatch):

@@ -5,6 +5,8 @@ containers, and know nothing of autograd. Here pieces may differ in size, and te
 filled.
 """
 
+import re
+
 import pytest
 import torch
 from torch.nn.parallel import comm
@@ -127,10 +129,10 @@ def test_scatter_goes_to_devices_or_tensors():
     """
     x = torch.rand(2)
 
-    with pytest.raises(
-        RuntimeError, match=r"'devices' must not be specified when 'out' is specified, but got devices=\[0\]"
-    ):
-        comm.scatter(x, [0], out=[x])
+    for devices in ([0], []):
+        told = f"'devices' must not be specified when 'out' is specified, but got devices={devices}"
+        with pytest.raises(RuntimeError, match=re.escape(told)):
+            comm.scatter(x, devices, out=[x])
     with pytest.raises(TypeError, match="'NoneType' object is not iterable"):
         comm.scatter(x)
 

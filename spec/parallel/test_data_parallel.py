@@ -45,11 +45,12 @@ def test_state_dict_keys_start_with_module():
 
     See also :ref:`state.strict.a_wrapper_prefix_can_be_taken_off`
     """
-    wrapped = nn.DataParallel(nn.Linear(2, 3))
+    wrapped = nn.DataParallel(nn.BatchNorm1d(3))
+    names = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
 
-    assert list(wrapped.state_dict()) == ["module.weight", "module.bias"]
+    assert list(wrapped.state_dict()) == [f"module.{name}" for name in names]
     assert [name for name, _ in wrapped.named_parameters()] == ["module.weight", "module.bias"]
-    assert list(wrapped.module.state_dict()) == ["weight", "bias"]
+    assert list(wrapped.module.state_dict()) == names
 
 
 def test_the_module_itself_is_kept():
@@ -87,6 +88,7 @@ def test_no_accelerator_a_plain_call(no_accelerator):
     assert wrapped.device_ids == []
     assert wrapped(1, "b", flag=None) == ("called with", (1, "b"), {"flag": None})
     assert wrapped(x)[1][0] is x
+    assert wrapped(x=x)[2]["x"] is x
 
 
 def test_no_accelerator_no_arguments_kept(no_accelerator):
@@ -114,12 +116,10 @@ def test_four_steps_in_order(no_accelerator):
 
 def test_no_more_replicas_than_pieces(no_accelerator):
     """If a batch has fewer rows than devices, ``DataParallel`` uses only as many devices as rows."""
-    wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
-
-    outputs = wrapped(torch.rand(2, 2))
-
-    assert len(outputs) == 2
-    assert wrapped.steps[1:3] == [("replicate", [4, 5]), ("parallel_apply", 2)]
+    for rows in (1, 2):
+        wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
+        assert len(wrapped(torch.rand(rows, 2))) == rows
+        assert wrapped.steps[1:3] == [("replicate", [4, 5][:rows]), ("parallel_apply", rows)]
 
 
 def test_one_device_needs_no_replicas(no_accelerator):
@@ -127,12 +127,13 @@ def test_one_device_needs_no_replicas(no_accelerator):
     wrapped = Steps(nn.Bilinear(2, 4, 3), [4])
     x, y = torch.rand(5, 2), torch.rand(5, 4)
     wrapped.module.forward = lambda input1, input2=None: (input1, input2)
+    wrapped.module.register_forward_hook(lambda module, args, output: (*output, "hooked"))
 
     output = wrapped(x, input2=y)
 
     assert output[0].tolist() == x.tolist()
     assert output[0] is not x
-    assert output[1] is y
+    assert (output[1] is y, output[2]) == (True, "hooked")
     assert wrapped.steps == [("scatter", [4])]
 
 
@@ -162,6 +163,7 @@ def test_without_inputs_one_replica_runs(no_accelerator):
     wrapped.module.forward = lambda: "output"
 
     assert wrapped() == ["output"]
+    assert Steps(wrapped.module, [4])() == "output"
     assert wrapped.steps[1] == ("replicate", [4])
 
 

@@ -203,12 +203,13 @@ def test_buffers_stay_in_their_submodules(monkeypatch):
     )
     net = nn.Sequential(nn.ReLU(), nn.Module(), nn.Module())
     net[1].register_buffer("mean", torch.tensor([2.0]))
-    net[2].register_buffer("mean", torch.tensor([3.0]))
+    net[2].register_buffer("mean", torch.tensor([3.0]), persistent=False)
+    net.register_buffer("mean", torch.tensor([4.0]))
 
     first, second = replicate(net, [98, 99])
 
-    assert dict(first.named_buffers()) == {"1.mean": 100.0, "2.mean": 101.0}
-    assert dict(second.named_buffers()) == {"1.mean": 101.0, "2.mean": 102.0}
+    assert dict(first.named_buffers()) == {"mean": 102.0, "1.mean": 100.0, "2.mean": 101.0}
+    assert dict(second.named_buffers()) == {"mean": 103.0, "1.mean": 101.0, "2.mean": 102.0}
 
 
 def test_modules_on_the_cpu_are_not_replicated():

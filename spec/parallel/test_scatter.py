@@ -68,6 +68,7 @@ def test_an_empty_container_is_shared(empty):
 
     assert first is empty
     assert second is empty
+    assert [piece[1] is empty for piece in scatter([1, empty], [0, 1])] == [True, True]
 
 
 def test_no_device_no_piece():
@@ -94,12 +95,12 @@ def test_positional_and_named_arguments_are_matched(monkeypatch):
 @pytest.mark.parametrize("named", [None, {}])
 def test_missing_named_arguments_are_empty_dicts(named):
     """With only positional arguments ``scatter_kwargs`` also returns an empty dict for each device."""
-    assert scatter_kwargs((1,), named, [0, 1]) == (((1,), (1,)), ({}, {}))
+    assert scatter_kwargs((1,), named, [0, 1, 2]) == (((1,), (1,), (1,)), ({}, {}, {}))
 
 
 def test_missing_arguments_are_empty_tuples():
     """With only keyword arguments ``scatter_kwargs`` also returns an empty tuple for each device."""
-    assert scatter_kwargs((), {"a": 2}, [0, 1]) == (((), ()), ({"a": 2}, {"a": 2}))
+    assert scatter_kwargs((), {"a": 2}, [0, 1, 2]) == (((), (), ()), ({"a": 2}, {"a": 2}, {"a": 2}))
 
 
 def test_without_arguments_there_is_no_piece():
@@ -130,11 +131,11 @@ def test_outputs_keep_their_structure(output, monkeypatch):
     assert type(joined) is type(output)
 
     monkeypatch.setattr(Gather, "apply", lambda place, dim, *pieces: torch.cat(pieces, dim))
-    pieces = [[torch.tensor([x + y]) for y in (0, 10, 20)] for x in (1.0, 2.0)]
+    pieces = [[torch.tensor([x + y]) for y in (0, 10, 20)] for x in (1.0, 2.0, 3.0)]
     left, right = gather([Pair(a, {"a": [b, (c, None)]}) for a, b, c in pieces], 0)
-    assert left.tolist() == [1.0, 2.0]
+    assert left.tolist() == [1.0, 2.0, 3.0]
     inner = right["a"][0].tolist(), right["a"][1][0].tolist(), right["a"][1][1]
-    assert inner == ([11.0, 12.0], [21.0, 22.0], None)
+    assert inner == ([11.0, 12.0, 13.0], [21.0, 22.0, 23.0], None)
 
 
 def test_dicts_of_different_size_are_refused():
@@ -155,6 +156,8 @@ def test_dicts_with_different_keys_are_refused():
     """
     with pytest.raises(KeyError, match="'a'"):
         gather([{"a": None}, {"b": None}], 0)
+    with pytest.raises(KeyError, match="'a'"):
+        gather([{"a": None}, {"a": None}, {"b": None}], 0)
     assert list(gather([{"b": None, "a": None}, {"a": None, "b": None}], 0)) == ["b", "a"]
 
 
@@ -186,10 +189,9 @@ def test_numbers_cannot_be_gathered():
 
     Under :class:`~torch.nn.DataParallel` ``forward`` therefore returns a number as a tensor.
     """
-    with pytest.raises(TypeError, match="'int' object is not iterable"):
-        gather([1, 2], 0)
-    with pytest.raises(TypeError, match="'float' object is not iterable"):
-        gather([{"loss": 1.5}, {"loss": 2.5}], 0)
+    for outputs, name in (([1, 2], "int"), ([{"loss": 1.5}, {"loss": 2.5}], "float"), ([1j, 2j], "complex")):
+        with pytest.raises(TypeError, match=f"'{name}' object is not iterable"):
+            gather(outputs, 0)
 
 
 def test_tensors_on_the_cpu_cannot_be_gathered():

@@ -32,21 +32,26 @@ def test_conversion_replaces_batch_norms():
 
 def test_other_layers_are_left_alone():
     """``convert_sync_batchnorm`` does not change other layers, such as GroupNorm and InstanceNorm."""
-    net = nn.Sequential(nn.InstanceNorm1d(3, affine=True), nn.GroupNorm(1, 3), nn.LayerNorm(3), nn.Dropout())
-    before = list(net.modules())
+    norm = nn.InstanceNorm1d(3, affine=True, track_running_stats=True)
+    net = nn.Sequential(norm, nn.GroupNorm(1, 3), nn.LayerNorm(3), nn.Dropout().eval())
+    before = [(module, dict(vars(module))) for module in net.modules()], net.state_dict(keep_vars=True)
     nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
-    assert list(net.modules()) == before
+    assert [(module, vars(module)) for module in net.modules()] == before[0]
+    assert net.state_dict(keep_vars=True) == before[1]
 
 
 def test_a_batch_norm_alone_is_not_changed():
     """``convert_sync_batchnorm(nn.BatchNorm1d(3))`` returns a new layer and does not change the old one."""
     layer = nn.BatchNorm1d(3)
+    before = dict(vars(layer)), layer.state_dict(keep_vars=True)
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert type(layer) is nn.BatchNorm1d
+    assert (vars(layer), layer.state_dict(keep_vars=True)) == before
     assert type(converted) is nn.SyncBatchNorm
     assert layer.weight is converted.weight
+    assert [parameter.requires_grad for parameter in layer.parameters()] == [True, True]
     assert layer(torch.rand(4, 3)).shape == (4, 3)
 
 
@@ -116,21 +121,21 @@ def test_conversion_loses_hooks_and_attributes():
 
     layer, x, calls = Own(3), torch.rand(4, 3, requires_grad=True), []
     layer.note, layer.qconfig = "mine", "kept"
-    layer.register_forward_pre_hook(lambda *_: calls.append("pre"))
-    layer.register_forward_hook(lambda *_: calls.append("post"))
-    layer.register_full_backward_hook(lambda *_: calls.append("backward"))
-    layer.register_load_state_dict_post_hook(lambda *_: calls.append("load"))
+    kinds = ["forward_pre", "forward", "full_backward_pre", "full_backward", "state_dict_pre"]
+    kinds.append("load_state_dict_post")
+    for kind in kinds:
+        getattr(layer, f"register_{kind}_hook")(lambda *_, kind=kind: calls.append(kind))
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert type(converted) is nn.SyncBatchNorm
     assert converted.qconfig == "kept"
     assert not hasattr(converted, "note")
     converted(x).sum().backward()
-    converted.load_state_dict(layer.state_dict())
+    converted.load_state_dict(converted.state_dict())
     assert calls == []
     layer(x).sum().backward()
-    layer.load_state_dict(converted.state_dict())
-    assert calls == ["pre", "post", "backward", "load"]
+    layer.load_state_dict(layer.state_dict())
+    assert calls == kinds
 
 
 def test_conversion_loses_an_overridden_forward():
@@ -204,15 +209,19 @@ def test_every_new_layer_has_the_process_group():
 
 def test_alone_it_is_a_batch_norm(device):
     """Without a process group :class:`~torch.nn.SyncBatchNorm` computes the same as BatchNorm."""
-    plain, synced = (layer(2, eps=0.25, device=device) for layer in (nn.BatchNorm1d, nn.SyncBatchNorm))
+    plain, synced = (layer(2, 0.25, 0.5, device=device) for layer in (nn.BatchNorm1d, nn.SyncBatchNorm))
     for layer in (plain, synced):
         layer.load_state_dict({"weight": torch.tensor([2.0, 3.0]), "bias": torch.tensor([5.0, 7.0])}, False)
-    x = 3 * torch.randn(8, 2, 5, device=device) + 4
+    x, other = 3 * torch.randn(2, 8, 2, 5, device=device) + 4
 
     assert torch.equal(synced(x), plain(x))
+    assert torch.equal(synced(other), plain(other))
     assert synced.running_mean.tolist() == plain.running_mean.tolist()
     assert synced.running_var.tolist() == plain.running_var.tolist()
-    assert synced.num_batches_tracked.item() == 1
+    assert synced.num_batches_tracked.item() == 2
+    for layer in (plain, synced):
+        layer(x).square().sum().backward()
+    assert [p.grad.tolist() for p in synced.parameters()] == [p.grad.tolist() for p in plain.parameters()]
     assert torch.equal(synced.eval()(x), plain.eval()(x))
 
 
@@ -271,6 +280,7 @@ def test_tracking_switched_off():
     torch.testing.assert_close(never.eval()(x), by_the_batch)
     torch.testing.assert_close(later(x), by_the_batch)
     torch.testing.assert_close(later.eval()(x), x / 1.25**0.5)
+    assert later.num_batches_tracked.item() == 0
 
 
 def test_any_number_of_dimensions():
@@ -282,10 +292,13 @@ def test_any_number_of_dimensions():
     layer, shapes = nn.SyncBatchNorm(3), [(4, 3), (4, 3, 2), (4, 3, 2, 2, 2, 2)]
 
     assert [layer(torch.rand(shape)).shape for shape in shapes] == shapes
-    with pytest.raises(ValueError, match=r"^expected at least 2D input \(got 1D input\)$"):
-        layer(torch.rand(3))
-    with pytest.raises(ValueError, match="number of input channels should be non-zero"):
-        layer(torch.rand(4, 0))
+    for norm in (layer, nn.SyncBatchNorm(3).eval()):
+        with pytest.raises(ValueError, match=r"^expected at least 2D input \(got 1D input\)$"):
+            norm(torch.rand(3))
+        with pytest.raises(ValueError, match=r"^expected at least 2D input \(got 0D input\)$"):
+            norm(torch.tensor(2.0))
+        with pytest.raises(ValueError, match="number of input channels should be non-zero"):
+            norm(torch.rand(4, 0))
     with pytest.raises(ValueError, match="expected 4D input"):
         nn.BatchNorm2d(3)(torch.rand(4, 3))
 
