@@ -75,6 +75,7 @@ def test_circular_layers():
     assert nn.CircularPad1d((1, 2))(ROW).tolist() == [[[3, 1, 2, 3, 1, 2]]]
     assert nn.CircularPad2d((1, 0, 1, 0))(IMAGE).tolist() == [[[[4, 3, 4], [2, 1, 2], [4, 3, 4]]]]
     assert nn.CircularPad3d((1, 0, 0, 0, 0, 0))(solid).tolist() == [[[[[2, 1, 2], [4, 3, 4]]]]]
+    assert torch.equal(nn.CircularPad2d(1)(IMAGE[0]), nn.CircularPad2d(1)(IMAGE)[0])
     assert nn.ZeroPad1d((0, 1))(ROW).tolist() == [[[1, 2, 3, 0]]]
     assert nn.ZeroPad3d((0, 1, 0, 0, 0, 0))(solid).tolist() == [[[[[1, 2, 0], [3, 4, 0]]]]]
 
@@ -146,11 +147,14 @@ def test_two_numbers_pad_the_width_alone():
     """``nn.ZeroPad2d((1, 2))`` pads the width only, without an error; ``nn.ReflectionPad2d((1, 2))`` raises.
 
     Two numbers are not height and width, as they are for a convolution, but the two ends of the last
-    dimension.
+    dimension. To pad that one alone by reflection or circularly, the input has to be 2D or 3D.
     """
     assert nn.ZeroPad2d((1, 2))(IMAGE).tolist() == [[[[0, 1, 2, 0, 0], [0, 3, 4, 0, 0]]]]
     with pytest.raises(NotImplementedError, match="padding"):
         nn.ReflectionPad2d((1, 1))(IMAGE)
+    with pytest.raises(NotImplementedError, match="padding"):
+        F.pad(IMAGE, (1, 1), mode="circular")
+    assert F.pad(IMAGE[0], (0, 1), mode="circular").tolist() == [[[1, 2, 1], [3, 4, 3]]]
     with pytest.raises(RuntimeError, match="Padding length must be divisible by 2"):
         nn.ZeroPad2d((1, 2, 0))(IMAGE)
 
