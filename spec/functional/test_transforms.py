@@ -323,3 +323,28 @@ def test_keyword_arguments_are_not_mapped():
     assert seen == [[[2], [5]]] + [[[2], [3, 5]]] * 5
     with pytest.raises(ValueError, match="in_dims is not compatible with the structure of `inputs`"):
         torch.vmap(Net(), in_dims=(0, 0))(x, mask=mask)
+
+
+def test_integer_buffers_are_not_differentiated():
+    """:func:`torch.func.grad` of a whole BatchNorm ``state_dict()`` raises: ``num_batches_tracked`` is
+    integer.
+
+    Differentiate with respect to the parameters alone. In training mode the buffers have to be an argument as
+    well, since they are changed: those that the function captures raise.
+    """
+    norm = nn.BatchNorm1d(2)
+    x = torch.randn(3, 2)
+    parameters, buffers = dict(norm.named_parameters()), dict(norm.named_buffers())
+
+    with pytest.raises(RuntimeError, match="only Tensors of floating point dtype can require gradients"):
+        grad(lambda state: functional_call(norm, state, (x,)).sum())(dict(norm.state_dict()))
+
+    def loss(parameters, buffers):
+        return functional_call(norm, (parameters, buffers), (x,)).sum()
+
+    gradients = grad(loss)(parameters, buffers)
+
+    assert list(gradients) == ["weight", "bias"]
+    assert gradients["bias"].tolist() == [3.0, 3.0]
+    with pytest.raises(RuntimeError, match="would mutate a captured Tensor"):
+        grad(lambda parameters: loss(parameters, buffers))(parameters)

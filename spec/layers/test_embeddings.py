@@ -389,3 +389,12 @@ def test_how_embeddings_print():
     assert repr(nn.EmbeddingBag(5, 3, mode="sum", padding_idx=0)) == (
         "EmbeddingBag(5, 3, mode='sum', padding_idx=0)"
     )
+
+
+def test_a_sparse_gradient_leaves_the_padding_row_out():
+    """The sparse gradient of ``nn.Embedding(sparse=True, padding_idx=1)`` holds nothing for row 1."""
+    embedding = nn.Embedding(4, 2, sparse=True, padding_idx=1)
+    embedding(torch.tensor([3, 1, 1])).sum().backward()
+
+    assert embedding.weight.grad.coalesce().indices().tolist() == [[3]]
+    assert embedding.weight.grad.to_dense().tolist() == [[0, 0], [0, 0], [0, 0], [1, 1]]

@@ -315,3 +315,20 @@ def test_a_loss_with_parameters():
     loss = nn.LinearCrossEntropyLoss(5, 3)
 
     assert [(name, p.shape) for name, p in loss.named_parameters()] == [("linear.weight", (3, 5))]
+
+
+def test_label_smoothing_with_class_weights():
+    """With ``weight``, the smoothed part of ``CrossEntropyLoss`` weighs every class, not the target's alone.
+
+    The mean divides by the weights of the targets, as without smoothing. Ignored targets count in neither
+    sum.
+    """
+    weight, classes = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([0, 2, -100])
+    scores = torch.randn(3, 3)
+    logs = scores.log_softmax(1)[:2]
+    target = -(weight[[0, 2]] * logs[[0, 1], [0, 2]]).sum()
+    spread = -(logs * weight).sum() / 3
+
+    result = nn.CrossEntropyLoss(weight, label_smoothing=0.25)(scores, classes)
+
+    assert torch.allclose(result, (0.75 * target + 0.25 * spread) / (1.0 + 5.0))

@@ -207,3 +207,63 @@ def test_fractional_pooling_draws_in_evaluation_too():
         fixed.train(training)
         assert len({tuple(layer(image).flatten().tolist()) for _ in range(30)}) > 1
         assert len({tuple(fixed(image).flatten().tolist()) for _ in range(30)}) == 1
+
+
+def test_unpooling_puts_maxima_back():
+    """``nn.MaxUnpool2d`` puts each value where its index says, with zeros elsewhere.
+
+    The indices are those of ``nn.MaxPool2d(return_indices=True)``; without them a call raises
+    ``TypeError``. A maximum of two windows that overlap comes back once.
+    """
+    image = torch.tensor([[[[1.0, 2.0, 5.0, 3.0], [4.0, 3.0, 6.0, 7.0]]]])
+    values, indices = nn.MaxPool2d(2, return_indices=True)(image)
+
+    assert nn.MaxUnpool2d(2)(values, indices).tolist() == [[[[0, 0, 0, 0], [4, 0, 0, 7]]]]
+    assert nn.MaxUnpool2d(2)(values * 10, indices).tolist() == [[[[0, 0, 0, 0], [40, 0, 0, 70]]]]
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'indices'"):
+        nn.MaxUnpool2d(2)(values)
+
+    values, indices = nn.MaxPool1d(2, 1, return_indices=True)(NUMBERS[..., [0, 4, 1]])
+
+    assert values.tolist() == [[[5.0, 5.0]]]
+    assert nn.MaxUnpool1d(2, 1)(values, indices).tolist() == [[[0, 5, 0]]]
+
+
+def test_unpooling_to_a_size():
+    """``nn.MaxUnpool2d`` needs ``output_size`` where pooling dropped a row: several sizes pool to one.
+
+    Without it the indices, which count through the pooled image, are out of range or silently mean another
+    place. See :issue:`580`.
+    """
+    image = torch.arange(1.0, 26.0).view(1, 1, 5, 5)
+    values, indices = nn.MaxPool2d(2, return_indices=True)(image)
+    unpool = nn.MaxUnpool2d(2)
+
+    assert indices.flatten().tolist() == [6, 8, 16, 18]
+    assert torch.equal(
+        unpool(values, indices, output_size=image.shape), torch.where(torch.isin(image, values), image, 0)
+    )
+    with pytest.raises(RuntimeError, match="invalid max index: 18"):
+        unpool(values, indices)
+    with pytest.raises(RuntimeError, match="invalid max index: 8"):
+        unpool(values[:, :, :1], indices[:, :, :1])
+    assert unpool(values[:, :, :1, :1], indices[:, :, :1, :1] - 3).tolist() == [[[[0, 0], [0, 7]]]]
+
+
+def test_wrong_sizes_and_indices_of_unpooling():
+    """``nn.MaxUnpool1d`` raises ``ValueError`` for a size that a stride more or less would not explain.
+
+    An index of another dtype than int64, or other than one for each value, raises ``RuntimeError``.
+    """
+    values, indices = nn.MaxPool1d(2, return_indices=True)(NUMBERS)
+    unpool = nn.MaxUnpool1d(2)
+
+    assert unpool(values, indices).tolist() == [[[0, 2, 0, 4]]]
+    assert unpool(values, indices, output_size=[5]).tolist() == [[[0, 2, 0, 4, 0]]]
+    for size in (2, 6):
+        with pytest.raises(ValueError, match="must be between 2 and 6"):
+            unpool(values, indices, output_size=[size])
+    with pytest.raises(RuntimeError, match="should be type int64 but got: Int"):
+        unpool(values, indices.int())
+    with pytest.raises(RuntimeError, match="Expected shape of indices to be same"):
+        unpool(values, indices[..., :1])
