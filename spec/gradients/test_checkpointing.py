@@ -297,7 +297,7 @@ def test_a_changed_weight_is_not_noticed(reentrant, recwarn):
     outputs[0].backward()
 
     assert x.grad.item() == 10.0
-    assert [str(warning.message) for warning in recwarn] == []
+    assert [warning for warning in recwarn if warning.category is not FutureWarning] == []
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         outputs[1].backward()
 
