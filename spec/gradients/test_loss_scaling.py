@@ -193,10 +193,11 @@ def test_without_gradients_there_is_nothing_to_check():
     scaler.scale(weight @ torch.tensor([3.0, 5.0])).backward()
 
     frozen = nn.Parameter(torch.tensor([7.0]), requires_grad=False)
-    for without in (other, frozen):
+    unused, still, used = (torch.optim.SGD(group, lr=1.0) for group in ([other], [frozen], [other, weight]))
+    for optimizer in (unused, still):
         with pytest.raises(AssertionError, match="No inf checks were recorded for this optimizer"):
-            scaler.step(torch.optim.SGD([without], lr=1.0))
-    scaler.step(torch.optim.SGD([other, weight], lr=1.0))
+            scaler.step(optimizer)
+    scaler.step(used)
 
     assert (weight.tolist(), other.tolist()) == ([-2.0, -3.0], [7.0])
 

@@ -23,8 +23,11 @@ def test_a_tensor_is_computed_once():
 
     for training in (True, False):
         layer.train(training)
-        with parametrize.cached():
-            assert layer.weight is layer.weight
+        with torch.set_grad_enabled(training), parametrize.cached():
+            first = layer.weight
+            assert layer.weight is first
+            layer(torch.rand(2))
+            assert layer.weight is first
         assert layer.weight is not layer.weight
 
 

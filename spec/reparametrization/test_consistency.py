@@ -187,8 +187,10 @@ def test_elements_of_a_sequence_are_tensors():
     """``register_parametrization`` raises ``ValueError`` if ``right_inverse`` returns a tuple with a number
     in it.
     """
-    with pytest.raises(ValueError, match=r"Got element 1 of the sequence with type float\."):
-        register_parametrization(nn.Linear(2, 1), "weight", Custom(lambda a, b: a, lambda x: (x, 3.0)))
+    for place, kind, parts in ((1, "float", lambda x: (x, 3.0)), (0, "int", lambda x: (3, x))):
+        for unsafe in (False, True):
+            with pytest.raises(ValueError, match=rf"Got element {place} of the sequence with type {kind}\."):
+                register_parametrization(nn.Linear(2, 1), "weight", Custom(torch.add, parts), unsafe=unsafe)
 
 
 def test_unsafe_allows_another_dtype_and_shape():

@@ -55,15 +55,17 @@ def test_a_convolution_takes_in_its_norm(kind, norms, sizes, groups, bias, devic
 
 def test_the_layers_are_left_alone():
     """``fuse_conv_bn_eval`` returns a new convolution; the given convolution and BatchNorm are unchanged."""
-    conv, norm = nn.Conv1d(2, 3, 2).eval(), settled(nn.BatchNorm1d(3))
-    before = [tensor.tolist() for tensor in (*conv.parameters(), *norm.parameters(), *norm.buffers())]
+    for bias in (True, False):
+        pair = conv, norm = nn.Conv1d(2, 3, 2, bias=bias).eval(), settled(nn.BatchNorm1d(3))
+        before = [(name, t.tolist()) for layer in pair for name, t in layer.state_dict().items()]
 
-    fused = fuse_conv_bn_eval(conv, norm)
+        fused = fuse_conv_bn_eval(conv, norm)
 
-    assert fused is not conv
-    assert fused.weight is not conv.weight
-    after = [tensor.tolist() for tensor in (*conv.parameters(), *norm.parameters(), *norm.buffers())]
-    assert after == before
+        assert fused is not conv
+        assert fused.weight is not conv.weight
+        assert [(name, t.tolist()) for layer in pair for name, t in layer.state_dict().items()] == before
+        assert [layer.training for layer in pair] == [False, False]
+        assert all(parameter.requires_grad for layer in pair for parameter in layer.parameters())
 
 
 def test_a_transposed_convolution_has_to_be_told():

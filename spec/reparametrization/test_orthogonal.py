@@ -29,15 +29,16 @@ def test_the_weight_is_orthogonal(sizes, orthogonal_map, trivialize):
 
 
 @pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley", "householder"])
-def test_it_stays_orthogonal_in_training(orthogonal_map):
+@pytest.mark.parametrize("columns", [3, 4])
+def test_it_stays_orthogonal_in_training(orthogonal_map, columns):
     """``parametrizations.orthogonal`` keeps a weight orthogonal during training.
 
     Each step is taken on the original, from which the weight is computed.
     """
-    layer = orthogonal(nn.Linear(3, 3, bias=False), orthogonal_map=orthogonal_map)
+    layer = orthogonal(nn.Linear(columns, 3, bias=False), orthogonal_map=orthogonal_map)
     before = layer.weight.detach().clone()
 
-    layer(torch.rand(5, 3)).pow(3).sum().backward()
+    layer(torch.rand(5, columns)).pow(3).sum().backward()
     torch.optim.SGD(layer.parameters(), lr=0.5).step()
 
     for weight in (layer.weight.detach(), layer.eval().weight.detach()):
@@ -310,9 +311,9 @@ def test_an_unknown_map_is_an_error():
 
 def test_householder_takes_no_complex_weight():
     """``parametrizations.orthogonal`` with ``"householder"`` raises ``ValueError`` for a complex weight."""
-    for dtype in (torch.complex64, torch.complex128):
+    for dtype, rows, base in ((torch.complex64, 3, True), (torch.complex128, 2, False)):
         with pytest.raises(ValueError, match="householder parametrization does not support complex"):
-            orthogonal(nn.Linear(2, 3).to(dtype), orthogonal_map="householder")
+            orthogonal(nn.Linear(2, rows).to(dtype), "weight", "householder", use_trivialization=base)
 
 
 @pytest.mark.parametrize("training", [True, False])

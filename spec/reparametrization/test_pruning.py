@@ -191,8 +191,7 @@ def test_every_channel():
     for amount in (1.0, 3):
         layer = prune.ln_structured(nn.Linear(3, 2), "weight", amount, n=2, dim=1)
         other = prune.random_structured(nn.Linear(3, 2), "weight", amount, dim=1)
-        assert layer.weight_mask.tolist() == [[0.0] * 3] * 2
-        assert other.weight_mask.tolist() == [[0.0] * 3] * 2
+        assert layer.weight_mask.tolist() == other.weight_mask.tolist() == [[0.0] * 3] * 2
 
 
 def test_a_mask_may_be_given():
@@ -354,7 +353,7 @@ def test_is_pruned_looks_at_all_submodules():
     has a pruned parameter.
     """
     net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
-    net[0].register_forward_pre_hook(lambda *_: None)
+    net.apply(lambda module: module.register_forward_pre_hook(lambda *_: None))
 
     assert prune.is_pruned(net) is False
     prune.identity(net[1][0], "weight")
@@ -372,8 +371,10 @@ def test_a_pruned_module_cannot_be_deep_copied():
     """
     layer = prune.identity(nn.Linear(3, 1), "weight")
 
-    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
-        copy.deepcopy(layer)
+    for model in (layer, nn.Sequential(layer)):
+        with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+            copy.deepcopy(model)
+        model(torch.rand(3))
     assert type(copy.deepcopy(prune.remove(layer, "weight"))) is nn.Linear
 
 

@@ -80,8 +80,11 @@ def test_a_failed_pruning_leaves_the_parameter():
     layer = nn.Linear(2, 3)
     weight, values = layer.weight, layer.weight.tolist()
 
-    with pytest.raises(ValueError, match="amount=9"):
-        prune.l1_unstructured(layer, "weight", 9)
+    for amount in (9, -1):
+        with pytest.raises(ValueError, match=f"amount={amount}"):
+            prune.l1_unstructured(layer, "weight", amount)
+    with pytest.raises(AssertionError, match="importance_scores should have the same shape"):
+        prune.l1_unstructured(layer, "weight", 1, torch.rand(2, 3))
 
     assert layer.weight is weight
     assert weight.tolist() == values

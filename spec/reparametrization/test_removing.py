@@ -54,14 +54,15 @@ def test_the_parameter_is_the_same_object(leave):
 
     An optimizer that holds it keeps working. Its name comes last among the parameters.
     """
-    layer = nn.Linear(2, 1)
-    weight = layer.weight
-    register_parametrization(layer, "weight", nn.ReLU())
+    for trained in (True, False):
+        layer = nn.Linear(2, 1).requires_grad_(trained)
+        weight = layer.weight
+        register_parametrization(layer, "weight", nn.ReLU())
 
-    remove_parametrizations(layer, "weight", leave_parametrized=leave)
+        remove_parametrizations(layer, "weight", leave_parametrized=leave)
 
-    assert layer.weight is weight
-    assert list(layer._parameters) == ["bias", "weight"]
+        assert layer.weight is weight
+        assert list(layer._parameters) == ["bias", "weight"]
 
 
 @pytest.mark.parametrize("leave", [True, False])
@@ -126,6 +127,8 @@ def test_a_buffer_becomes_a_buffer(leave, value):
     remove_parametrizations(norm, "running_mean", leave)
 
     assert norm._buffers["running_mean"].tolist() == value
+    assert norm.state_dict()["running_mean"].tolist() == value
+    assert type(norm) is nn.BatchNorm1d
 
 
 def test_several_originals_become_one_parameter():
