@@ -250,17 +250,9 @@ def test_norms_of_transposed_convolutions(kind):
     """
     by_default, by_output = weight_norm(kind(2, 3, 5)), weight_norm(kind(2, 3, 5), dim=1)
 
-<<<<<<< HEAD
     inputs, outputs = by_default.weight_v, by_output.weight_v.transpose(0, 1)
     torch.testing.assert_close(by_default.weight_g.squeeze(), inputs.flatten(1).norm(dim=1))
     torch.testing.assert_close(by_output.weight_g.squeeze(), outputs.flatten(1).norm(dim=1))
-=======
-    assert by_default.weight_g.squeeze().shape == (2,)
-    assert by_output.weight_g.squeeze().shape == (3,)
-    for layer, dim in ((by_default, 0), (by_output, 1)):
-        norms = layer.weight_v.detach().movedim(dim, 0).flatten(1).norm(dim=1)
-        torch.testing.assert_close(layer.weight_g.detach().flatten(), norms)
->>>>>>> swg
 
 
 def test_it_cannot_be_deep_copied():
