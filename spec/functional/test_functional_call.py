@@ -184,10 +184,10 @@ def test_gradients_flow_to_the_given_tensors():
     layer = nn.Linear(2, 1)
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
 
-    for given in ({"weight": weight}, ({"weight": weight}, {})):
+    for given in ({"weight": weight}, ({"weight": 3.0 * weight}, {})):
         functional_call(layer, given, torch.tensor([10.0, 100.0])).backward()
 
-    assert weight.grad.tolist() == [[20.0, 200.0]]
+    assert weight.grad.tolist() == [[40.0, 400.0]]
     assert layer.weight.grad is None
     assert layer.bias.grad.tolist() == [2.0]
 

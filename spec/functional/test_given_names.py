@@ -108,14 +108,24 @@ def test_an_entry_deleted_during_the_call_is_put_back(name):
     assert getattr(net, name) is own
 
 
-@pytest.mark.parametrize("place", [lambda layer: layer, nn.Sequential], ids=["alone", "nested"])
+@pytest.mark.parametrize(
+    "place",
+    [lambda layer: layer, nn.Sequential, lambda layer: nn.Sequential(layer, layer)],
+    ids=["alone", "nested", "twice"],
+)
 def test_strict_accepts_all_names(place):
-    """``functional_call(strict=True)`` accepts a state dict with all parameters and buffers."""
+    """``functional_call(strict=True)`` accepts a state dict with all parameters and buffers.
+
+    By default a tensor with two names, if given under both, has to be one object, as it is in
+    ``state_dict(keep_vars=True)``.
+
+    See also :ref:`functional.ties.equal_values_in_two_tensors_are_an_error`
+    """
     norm, other = nn.BatchNorm1d(2).eval(), nn.BatchNorm1d(2).eval()
     other.running_mean += 3.0
-    net, x, state = place(norm), torch.rand(4, 2), place(other).state_dict()
+    net, x, state = place(norm), torch.rand(4, 2), place(other).state_dict(keep_vars=True)
 
-    assert torch.equal(functional_call(net, state, x, strict=True), other(x))
+    assert torch.equal(functional_call(net, state, x, strict=True), place(other)(x))
 
 
 def test_strict_names_what_is_missing():

@@ -196,7 +196,7 @@ def test_the_slope_must_be_a_number(slope):
         nn.init.calculate_gain("leaky_relu", slope)
 
 
-@pytest.mark.parametrize("nonlinearity", ["gelu", "ReLU", "identity"])
+@pytest.mark.parametrize("nonlinearity", ["gelu", "identity", "ReLU", "Linear", "Sigmoid", "Tanh", "SELU"])
 def test_an_unknown_nonlinearity(nonlinearity):
     """:func:`nn.init.calculate_gain <torch.nn.init.calculate_gain>` raises ``ValueError`` for an unknown
     nonlinearity; names are case-sensitive.

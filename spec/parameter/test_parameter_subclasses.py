@@ -146,10 +146,17 @@ def test_detach_keeps_the_type_or_it_fails():
     class Forgetful(torch.Tensor):
         __torch_function__ = torch._C._disabled_torch_function_impl
 
-    with pytest.raises(
-        RuntimeError, match=r"from an instance of type Forgetful .*type Tensor was found instead"
-    ):
-        nn.Parameter(torch.rand(2).as_subclass(Forgetful))
+    class Restless(Tagged):
+        def detach(self):
+            return super().detach().as_subclass(Settled)
+
+    class Settled(Restless):
+        pass
+
+    for kind, found in [(Forgetful, "Tensor"), (Restless, "Settled")]:
+        told = f"from an instance of type {kind.__name__} .*type {found} was found instead"
+        with pytest.raises(RuntimeError, match=told):
+            nn.Parameter(torch.rand(2).as_subclass(kind))
 
     assert isinstance(nn.Parameter(tagged()), nn.Parameter)
 

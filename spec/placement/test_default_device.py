@@ -247,14 +247,15 @@ def test_a_module_of_ones_own_takes_what_it_passes_on():
         def __init__(self, device=None):
             super().__init__()
             self.inner = nn.Linear(2, 3, device=device)
+            self.norm = nn.BatchNorm1d(3, device=device)
             self.scale = nn.Parameter(torch.rand(3))
 
     told = Net(device="meta")
     with torch.device("meta"):
         inside = Net()
 
-    assert [p.device.type for p in told.parameters()] == ["cpu", "meta", "meta"]
-    assert [p.device.type for p in inside.parameters()] == ["meta", "meta", "meta"]
+    assert [t.device.type for t in told.state_dict().values()] == ["cpu"] + ["meta"] * 7
+    assert [t.device.type for t in inside.state_dict().values()] == ["meta"] * 8
 
 
 def test_a_tensor_of_the_old_constructors_is_on_the_cpu():

@@ -6,6 +6,7 @@ conversion keep them. Both are off unless set, and hold for the whole process.
 """
 
 import contextlib
+import runpy
 import weakref
 
 import pytest
@@ -25,6 +26,9 @@ def converting_by(way):
 
 def test_overwriting_is_off():
     """:func:`torch.__future__.get_overwrite_module_params_on_conversion` returns ``False`` by default."""
+    fresh = runpy.run_path(torch.__future__.__file__)
+
+    assert fresh["get_overwrite_module_params_on_conversion"]() is False
     assert torch.__future__.get_overwrite_module_params_on_conversion() is False
     with converting_by("overwrite"):
         assert torch.__future__.get_overwrite_module_params_on_conversion() is True
@@ -33,6 +37,9 @@ def test_overwriting_is_off():
 @pytest.mark.since("2.3")
 def test_swapping_is_off():
     """:func:`torch.__future__.get_swap_module_params_on_conversion` returns ``False`` by default."""
+    fresh = runpy.run_path(torch.__future__.__file__)
+
+    assert fresh["get_swap_module_params_on_conversion"]() is False
     assert torch.__future__.get_swap_module_params_on_conversion() is False
     with converting_by("swap"):
         assert torch.__future__.get_swap_module_params_on_conversion() is True

@@ -270,28 +270,30 @@ def test_a_list_has_at_least_one():
 
 
 @pytest.mark.parametrize(
-    ("later", "told"),
+    ("number", "later", "told"),
     [
-        ([3.0], r"`right_inverse` should return a tensor\. Got list"),
-        ((torch.rand(1, 2),), r"`right_inverse` should return a tensor\. Got tuple"),
-        (torch.rand(1, 2).double(), r"dtype torch\.float64 while `original` has dtype torch\.float32"),
+        (1, [3.0], r"`right_inverse` should return a tensor\. Got list"),
+        (1, (torch.rand(1, 2),), r"`right_inverse` should return a tensor\. Got tuple"),
+        (1, torch.rand(1, 2).double(), r"dtype torch\.float64 while `original` has dtype torch\.float32"),
+        (2, [torch.rand(1, 2), torch.rand(1, 2).double()], r"float64 while `original1` has dtype .*float32"),
     ],
-    ids=["no tensor", "a tuple", "dtype"],
+    ids=["no tensor", "a tuple", "dtype", "dtype of the second"],
 )
-def test_assigning_takes_a_tensor_of_the_dtype(later, told):
+def test_assigning_takes_a_tensor_of_the_dtype(number, later, told):
     """Assigning to a parametrized weight raises ``ValueError`` if ``right_inverse`` changes the type or
     dtype.
 
     The shape is not checked.
     """
-    answers = [torch.rand(1, 2), later]
+    first, shorter = torch.rand(1, 2), torch.rand(5)
+    answers = [first if number == 1 else [first, first], later]
     layer = nn.Linear(2, 1)
-    register_parametrization(layer, "weight", Custom(lambda x: x, lambda x: answers.pop(0)))
+    register_parametrization(layer, "weight", Custom(lambda *x: x[-1], lambda x: answers.pop(0)))
 
     with pytest.raises(ValueError, match=told):
         layer.weight = torch.rand(1, 2)
 
-    answers.append(torch.rand(5))
+    answers.append(shorter if number == 1 else [shorter, shorter])
     layer.weight = torch.rand(1, 2)
     assert layer.weight.shape == (5,)
 

@@ -328,20 +328,31 @@ def test_layers_of_a_model_are_fused_by_name():
     torch.testing.assert_close(fused(x), net(x), atol=1e-4, rtol=1e-4)
 
 
-def test_fusing_for_training_keeps_the_norm():
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)),
+        (nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.ReLU()),
+        (nn.Linear(2, 3), nn.BatchNorm1d(3)),
+    ],
+    ids=["convolution", "with ReLU", "linear"],
+)
+def test_fusing_for_training_keeps_the_norm(layers):
     """In training mode ``torch.ao.quantization.fuse_modules`` raises ``AssertionError``; ``fuse_modules_qat``
     works.
 
     To train a fused model further, fuse with ``fuse_modules_qat``: it holds the norm, with its statistics,
-    beside the convolution.
+    beside the layer.
     """
-    net = nn.Sequential(nn.Conv2d(2, 3, 1), settled(nn.BatchNorm2d(3))).train()
+    settled(layers[1])
+    net = nn.Sequential(*layers).train()
+    names = [name for name, _ in net.named_children()]
 
     with pytest.raises(AssertionError, match="Fusion only for eval!"):
-        fuse_modules(net, [["0", "1"]])
-    fused = fuse_modules_qat(net, [["0", "1"]])
+        fuse_modules(net, names)
+    fused = fuse_modules_qat(net, names)
 
-    assert [type(layer) for layer in fused[0]] == [nn.Conv2d, nn.BatchNorm2d]
+    assert [type(layer) for layer in fused[0]] == [type(layer) for layer in layers]
     assert torch.equal(fused[0][1].running_mean, net[1].running_mean)
     assert torch.equal(fused[0][1].running_var, net[1].running_var)
     assert type(fused[1]) is nn.Identity

@@ -179,13 +179,14 @@ def test_the_class_is_renamed():
     It is a subclass of the old one, so that ``isinstance`` is still true, but ``type(layer) is nn.Linear``
     is false: :func:`~torch.nn.utils.parametrize.type_before_parametrizations` returns the old class.
     """
-    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    layer, second, plain = nn.Linear(2, 1), nn.Linear(2, 1), nn.Linear(2, 1)
     register_parametrization(layer, "weight", nn.ReLU())
     register_parametrization(layer, "bias", nn.ReLU())
+    register_parametrization(second, "weight", nn.ReLU())
 
-    assert type(layer).__name__ == "ParametrizedLinear"
-    assert type(layer).__bases__ == (nn.Linear,)
-    assert type(other) is nn.Linear
+    assert type(layer).__name__ == type(second).__name__ == "ParametrizedLinear"
+    assert type(layer).__bases__ == type(second).__bases__ == (nn.Linear,)
+    assert [type(second) is type(layer), type(plain) is nn.Linear] == [False, True]
     assert parametrize.type_before_parametrizations(layer) is nn.Linear
     assert isinstance(vars(type(layer))["weight"], property)
 

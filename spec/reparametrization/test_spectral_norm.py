@@ -126,8 +126,12 @@ def test_more_iterations_at_each_reading():
     torch.testing.assert_close(norm._v, v)
 
 
-def test_the_vectors_start_at_random():
-    """When applied, ``parametrizations.spectral_norm`` draws ``_u`` and ``_v``, then iterates 15 times."""
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_the_vectors_start_at_random(iterations):
+    """When applied, ``parametrizations.spectral_norm`` draws ``_u`` and ``_v``, then iterates 15 times.
+
+    So it does for any ``n_power_iterations``, which is the number at each reading.
+    """
     layer = nn.Linear(2, 3).eval()
     matrix = torch.tensor([[1.0, 0.2], [0.0, 0.9], [0.1, 0.0]])
     layer.weight = nn.Parameter(matrix.clone())
@@ -135,7 +139,7 @@ def test_the_vectors_start_at_random():
     u, v = (F.normalize(torch.empty(size).normal_(), dim=0) for size in (3, 2))
     torch.manual_seed(7)
 
-    spectral_norm(layer)
+    spectral_norm(layer, n_power_iterations=iterations)
 
     for _ in range(15):
         u = F.normalize(matrix @ v, dim=0)

@@ -227,15 +227,16 @@ def test_a_version_is_compared_by_numbers():
     assert met(types.SimpleNamespace(__version__="2.1"), (1, 10)) is True
 
 
-def test_a_malformed_version_is_an_error_or_met():
+@pytest.mark.parametrize("version", ["1.10.rc1", "1.10", ""], ids=["a word", "too short", "empty"])
+def test_a_malformed_version_is_an_error_or_met(version):
     """``check_module_version_greater_or_equal(error_if_malformed=False)`` only warns of a malformed version.
 
     It takes the version for new enough. By default it raises ``RuntimeError``.
     """
     met = torch.serialization.check_module_version_greater_or_equal
-    module = types.SimpleNamespace(__name__="moon", __version__="1.10.rc1")
+    module = types.SimpleNamespace(__name__="moon", __version__=version)
 
-    with pytest.raises(RuntimeError, match=r"^'moon' module version string is malformed '1\.10\.rc1'"):
+    with pytest.raises(RuntimeError, match=f"^'moon' module version string is malformed '{version}'"):
         met(module, (9, 0, 0))
     with pytest.warns(UserWarning, match="but continuing assuming that requirement is met"):
         assert met(module, (9, 0, 0), error_if_malformed=False) is True

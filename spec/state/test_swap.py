@@ -184,11 +184,12 @@ def test_a_watched_parameter_cannot_be_swapped():
     ``weakref`` to a parameter.
     """
     layer = nn.Linear(2, 3)
-    watch = weakref.ref(layer.weight)
+    watch, net = weakref.ref(layer.weight), nn.Sequential(layer)
 
-    with swapping_parameters(), pytest.raises(RuntimeError, match="While swapping the parameter") as caught:
-        layer.load_state_dict(nn.Linear(2, 3).state_dict())
+    for assign in (False, True):
+        with swapping_parameters(), pytest.raises(RuntimeError, match="While swapping the param") as caught:
+            net.load_state_dict(nn.Sequential(nn.Linear(2, 3)).state_dict(), assign=assign)
 
-    assert 'While swapping the parameter named "weight"' in str(caught.value)
-    assert "it has weakref associated with it" in str(caught.value)
-    assert watch() is layer.weight
+        assert 'While swapping the parameter named "0.weight"' in str(caught.value)
+        assert "it has weakref associated with it" in str(caught.value)
+        assert watch() is layer.weight
