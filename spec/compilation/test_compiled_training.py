@@ -217,7 +217,7 @@ def test_what_breaks_a_graph_still_works(forward, value):
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM], ids=lambda layer: layer.__name__)
 def test_recurrent_layers_are_left_out(layer):
-    """``torch.compile`` leaves ``nn.RNN`` and ``LSTM`` eager; with ``fullgraph=True`` it raises ``Unsupported``.
+    """``torch.compile`` leaves ``nn.RNN`` and ``LSTM`` eager; ``fullgraph=True`` raises ``Unsupported``.
 
     ``torch._dynamo.config.allow_rnn`` lets them in.
     """
