@@ -32,6 +32,8 @@ def test_it_gets_gradients_of_inputs_and_outputs(training):
     assert [gradient.tolist() for gradient in grad_output] == [[[10.0]]]
     assert type(grad_input) is tuple
     assert type(grad_output) is tuple
+    layer(torch.rand(1, 2)).sum().backward()
+    assert seen[1] == (layer, (None,), (torch.ones(1, 1),))
 
 
 def test_it_fires_after_the_gradients_inside():
@@ -55,21 +57,21 @@ def test_it_fires_after_the_gradients_inside():
     assert calls == ["output", "inside", "hook", "input"]
 
 
-@pytest.mark.parametrize(("requires_grad", "there"), [(True, True), (False, False)])
-def test_grad_of_parameters_in_a_hook(requires_grad, there):
+@pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True), (False, False)])
+def test_grad_of_parameters_in_a_hook(needs):
     """In a full backward hook ``grad`` of the module's parameters is set only if an input requires grad.
 
     Without such an input, as in the first layer of a model, the hook runs before the gradients of parameters
     are there (:issue:`149938`). To see them use :meth:`torch.Tensor.register_hook` on the parameter, or look
     after ``backward()``.
     """
-    layer, seen = nn.Linear(2, 3), []
+    layer, seen = nn.Bilinear(2, 2, 3), []
     for register in (layer.register_full_backward_hook, layer.register_full_backward_pre_hook):
         register(lambda layer, *_: seen.append([p.grad is not None for p in layer.parameters()]))
 
-    layer(torch.rand(4, 2, requires_grad=requires_grad)).sum().backward()
+    layer(*(torch.rand(4, 2, requires_grad=need) for need in needs)).sum().backward()
 
-    assert seen == [[False, False], [there, there]]
+    assert seen == [[False, False], [any(needs), any(needs)]]
 
 
 def test_registering_a_full_backward_hook_returns_a_handle():

@@ -52,7 +52,7 @@ def test_a_hook_outlives_its_handle():
     assert calls == ["hook"]
 
 
-def test_removing_twice_is_allowed():
+def test_removing_twice_is_allowed(recwarn):
     """Calling ``RemovableHandle.remove`` a second time does nothing."""
     identity = nn.Identity()
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True)
@@ -60,6 +60,7 @@ def test_removing_twice_is_allowed():
     handle.remove()
     handle.remove()
 
+    assert [str(warning.message) for warning in recwarn] == []
     assert list(identity._forward_hooks) == [other.id]
     assert list(identity._forward_hooks_with_kwargs) == [other.id]
 

@@ -294,8 +294,9 @@ def test_a_legacy_hook_allows_changes_in_place():
 
     for training in (True, False):
         net.train(training)
-        net(torch.rand(1, 2)).sum().backward()
-    assert calls == [True, False]
+        for requires_grad in (False, True):
+            net(torch.rand(1, 2, requires_grad=requires_grad)).sum().backward()
+    assert calls == [True, True, False, False]
 
 
 def test_a_module_takes_no_full_hook_after_a_legacy_one():

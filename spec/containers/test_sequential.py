@@ -58,6 +58,8 @@ def test_an_ordered_dict_gives_the_names():
     assert list(net.named_children()) == [("second", tanh), ("first", relu), ("7", elu)]
     assert net.first is relu
     assert repr(net) == "Sequential(\n  (second): Tanh()\n  (first): ReLU()\n  (7): ELU(alpha=1.0)\n)"
+    net = nn.Sequential(OrderedDict([("7", tanh), ("2", relu)]))
+    assert list(net.named_children()) == [("7", tanh), ("2", relu)]
 
 
 @pytest.mark.claim("N5-05", "N4-10")
@@ -152,7 +154,7 @@ def test_layers_are_called_with_their_hooks():
     assert calls[:4] == [(nn.ReLU, "before"), (nn.ReLU, "after"), (nn.Tanh, "before"), (nn.Tanh, "after")]
     assert calls[4:] == [(nn.Tanh, "back"), (nn.ReLU, "back")]
 
-    net, calls = nn.Sequential(nn.ReLU(), nn.Tanh()), []
+    net, calls = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh())), []
     net[0].register_forward_pre_hook(lambda module, args: calls.append("before"))
     net[1].register_full_backward_hook(lambda module, *given: calls.append("back"))
     net(torch.rand(2, requires_grad=True)).sum().backward()

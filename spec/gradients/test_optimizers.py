@@ -173,12 +173,14 @@ def test_new_values_for_an_old_parameter_count():
     layer = nn.Linear(2, 1, bias=False)
     optimizer = SGD(layer.parameters(), lr=0.5)
     weight = layer.weight
-    layer.load_state_dict({"weight": torch.tensor([[3.0, 3.0]])})
-    layer(torch.tensor([[2.0, 4.0]])).sum().backward()
-    optimizer.step()
+    for dtype in (torch.float32, torch.float64):
+        layer.load_state_dict({"weight": torch.tensor([[3.0, 3.0]], dtype=dtype)})
+        optimizer.zero_grad()
+        layer(torch.tensor([[2.0, 4.0]])).sum().backward()
+        optimizer.step()
 
-    assert layer.weight is weight
-    assert layer.weight.tolist() == [[2.0, 1.0]]
+        assert layer.weight is weight
+        assert layer.weight.tolist() == [[2.0, 1.0]]
 
 
 def test_a_single_tensor_is_refused():
@@ -264,8 +266,9 @@ def test_a_computed_tensor_may_be_accepted():
     retaining.retain_grad()
     computed = nn.Linear(2, 1).weight * 2
 
-    assert SGD([retaining], lr=0.1).param_groups[0]["params"][0] is retaining
-    assert SGD([computed], lr=0.1, differentiable=True).param_groups[0]["params"][0] is computed
+    for make in DECAYING:
+        assert make([retaining], lr=0.1).param_groups[0]["params"][0] is retaining
+        assert make([computed], lr=0.1, differentiable=True).param_groups[0]["params"][0] is computed
 
 
 def test_frozen_parameters_are_accepted():

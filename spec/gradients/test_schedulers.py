@@ -78,7 +78,7 @@ def test_one_cycle_misses_its_entries():
     can be given with it. See :class:`torch.optim.lr_scheduler.OneCycleLR`.
     """
     weight, added = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2))
-    optimizer = SGD([weight], lr=1.0, momentum=0.9)
+    optimizer = SGD([weight], lr=0.5, momentum=0.9)
     scheduler = lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
     first = optimizer.param_groups[0]
     optimizer.add_param_group({"params": [added]})
@@ -87,9 +87,9 @@ def test_one_cycle_misses_its_entries():
     with pytest.raises(KeyError, match="initial_lr"):
         scheduler.step()
 
-    optimizer.param_groups[1].update(
-        {name: first[name] for name in first if name.endswith(("_lr", "_momentum"))}
-    )
+    optimizer.param_groups.pop()
+    given = {name: first[name] for name in first if name.endswith(("_lr", "_momentum"))}
+    optimizer.add_param_group({"params": [added], **given})
     scheduler.step()
     assert optimizer.param_groups[1]["lr"] == first["lr"]
 

@@ -19,14 +19,16 @@ def test_a_sum_of_losses_needs_one_backward_pass():
     optimizer that steps after each of the two does something else.
     """
     net, x = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2)), torch.rand(4, 2)
-    output = net(x)
-    output[:, 0].sum().backward(retain_graph=True)
-    output[:, 1].pow(2).sum().backward()
+    for batch in (x, 2 * x):
+        output = net(batch)
+        output[:, 0].sum().backward(retain_graph=True)
+        output[:, 1].pow(2).sum().backward()
     one_by_one = [p.grad.clone() for p in net.parameters()]
 
     net.zero_grad()
-    output = net(x)
-    (output[:, 0].sum() + output[:, 1].pow(2).sum()).backward()
+    for batch in (x, 2 * x):
+        output = net(batch)
+        (output[:, 0].sum() + output[:, 1].pow(2).sum()).backward()
 
     torch.testing.assert_close([p.grad for p in net.parameters()], one_by_one)
 
@@ -113,14 +115,16 @@ def test_a_step_may_come_between_without_a_saved_weight():
     Only the gradient of the input needs the weight. So one and the same mistake raises in a deep network, and
     goes unnoticed in one of a single layer, whose gradient is then that of the old values.
     """
-    layer = nn.Linear(2, 1, bias=False)
-    loss = layer(torch.tensor([[5.0, 7.0]])).sum()
-    loss.backward(retain_graph=True)
-    torch.optim.SGD(layer.parameters(), lr=0.5).step()
-    layer.zero_grad()
-    loss.backward()
+    layer = nn.Linear(2, 1)
+    for shape in ((2,), (1, 2), (1, 1, 2)):
+        layer.zero_grad()
+        loss = layer(torch.tensor([5.0, 7.0]).view(shape)).sum()
+        loss.backward(retain_graph=True)
+        torch.optim.SGD(layer.parameters(), lr=0.5).step()
+        layer.zero_grad()
+        loss.backward()
 
-    assert layer.weight.grad.tolist() == [[5.0, 7.0]]
+        assert layer.weight.grad.tolist() == [[5.0, 7.0]]
 
 
 def test_a_loss_leaves_gradients_on_all_networks():

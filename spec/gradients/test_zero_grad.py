@@ -71,14 +71,14 @@ def test_a_gradient_set_to_none_lives_on():
 
 def test_zeroing_takes_a_gradient_off_its_graph():
     """``module.zero_grad(set_to_none=False)`` detaches gradients of ``backward(create_graph=True)``."""
-    layer = nn.Linear(2, 1)
+    net = nn.Sequential(nn.Linear(2, 1))
     with pytest.warns(UserWarning, match="create_graph=True"):
-        layer(torch.rand(1, 2)).pow(2).sum().backward(create_graph=True)
-    before = [p.grad for p in layer.parameters()]
+        net(torch.rand(1, 2)).pow(2).sum().backward(create_graph=True)
+    before = [p.grad for p in net.parameters()]
     assert None not in [gradient.grad_fn for gradient in before]
 
-    layer.zero_grad(set_to_none=False)
-    assert [id(p.grad) for p in layer.parameters()] == [id(gradient) for gradient in before]
+    net.zero_grad(set_to_none=False)
+    assert [id(p.grad) for p in net.parameters()] == [id(gradient) for gradient in before]
     assert [gradient.grad_fn for gradient in before] == [None, None]
     assert [gradient.requires_grad for gradient in before] == [False, False]
     assert [gradient.tolist() for gradient in before] == [[[0.0, 0.0]], [0.0]]
@@ -185,10 +185,15 @@ def test_zero_grad_of_a_replica_warns():
     layer = nn.Linear(2, 3)
     layer.bias.grad = gradient = torch.tensor([2.0, 3.0, 5.0])
     replica = layer._replicate_for_data_parallel()
+    replica.weight, replica.bias = layer.weight * 1, layer.bias * 1
+    replica.weight.retain_grad()
+    replica.weight.sum().backward()
 
     message = r"^Calling .zero_grad\(\) from a module created with nn.DataParallel\(\) has no effect"
     with pytest.warns(UserWarning, match=message):
         replica.zero_grad()
+    for weight in (layer.weight, replica.weight):
+        assert weight.grad.tolist() == [[1.0, 1.0]] * 3
     assert layer.bias.grad is gradient
     assert gradient.tolist() == [2.0, 3.0, 5.0]
 

@@ -113,3 +113,5 @@ def test_a_bag_is_one_row(mode):
 
     assert layer(indices.view(3, 2)).shape == (3, 4)
     assert layer(indices, torch.tensor([0, 1, 1, 4])).shape == (4, 4)
+    layer.include_last_offset = True
+    assert layer(indices, torch.tensor([0, 1, 1, 6])).shape == (3, 4)

@@ -76,7 +76,8 @@ def test_linear_cross_entropy_smooths_labels(chunked):
     for how in ("mean", "sum", "none"):
         loss = nn.LinearCrossEntropyLoss(5, 3, label_smoothing=0.25, reduction=how, options=options)
         wanted = F.cross_entropy(loss.linear(inputs), smoothed, reduction=how)
-        assert torch.allclose(loss(inputs, classes), wanted)
+        for target in (classes, F.one_hot(classes, 3).float()):
+            assert torch.allclose(loss(inputs, target), wanted)
     assert nn.LinearCrossEntropyLoss(5, 3).label_smoothing == 0.0
 
 

@@ -224,6 +224,8 @@ def test_normalisations_print_their_bias():
     ]
     for layer in (nn.BatchNorm1d(4, bias=False), nn.LayerNorm(4, bias=False), nn.GroupNorm(2, 4, bias=False)):
         assert "affine=True, bias=False" in repr(layer)
+    for layer in (nn.LayerNorm(4, elementwise_affine=False), nn.GroupNorm(2, 4, affine=False)):
+        assert "affine=False, bias=False" in repr(layer)
 
 
 @pytest.mark.before("2.12")

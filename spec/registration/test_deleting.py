@@ -100,7 +100,8 @@ def test_a_deleted_buffer_is_forgotten():
     net = nn.Module()
     net.register_buffer("cache", torch.rand(2), persistent=False)
     net.register_buffer("mask", torch.rand(2), persistent=False)
-    del net.cache
+    net.register_buffer("unset", None, persistent=False)
+    del net.cache, net.unset
 
     assert net._non_persistent_buffers_set == {"mask"}
 

@@ -217,8 +217,9 @@ def test_a_cycle_is_walked_once_round():
     net = nn.Module()
     net.inner = nn.Linear(2, 3)
     net.inner.back = net
+    net.again = nn.Sequential(net.inner)
 
-    assert list(net.named_modules()) == [("", net), ("inner", net.inner)]
+    assert list(net.named_modules()) == [("", net), ("inner", net.inner), ("again", net.again)]
     assert [name for name, _ in net.named_parameters()] == ["inner.weight", "inner.bias"]
 
 
