@@ -236,7 +236,7 @@ def test_a_failed_export_spoilt_the_module():
         torch.export.export(net, (x,), strict=False)
 
     try:
-        with pytest.raises(AssertionError, match="^$|expected FakeTensor"):
+        with pytest.raises(AssertionError, match=r"^$|expected FakeTensor"):
             net(x)
         assert copy.deepcopy(net)(x).tolist() == [2.0, 2.0]
     finally:

@@ -340,7 +340,7 @@ def test_two_parts_are_trained_in_turn(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_what_was_used_in_no_sync_is_averaged_later(ranks):
-    """``DDP(find_unused_parameters=True)`` averages what accumulated in ``no_sync()``, even if not used since.
+    """``DDP(find_unused_parameters=True)`` averages what accumulated in ``no_sync()``, used since or not.
 
     So parts of a model may be left out in any step of an accumulation (:issue:`69031`). See
     :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.

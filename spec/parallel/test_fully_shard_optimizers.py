@@ -9,7 +9,7 @@ from torch import nn
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.6")
+@pytest.mark.since("2.9")
 def test_an_optimizer_made_before_trains_nothing(ranks):
     """An optimizer made before ``fully_shard(net)`` trains nothing: ``step()`` raises no error.
 
