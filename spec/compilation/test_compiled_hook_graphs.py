@@ -126,3 +126,27 @@ def test_equal_layers_with_hooks(place, number):
         torch.testing.assert_close(torch.compile(block, backend=backend)(x), block(x))
 
     assert len(graphs) == number
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.parametrize("method_first", [False, True])
+def test_functions_and_methods_may_be_hooks_together(method_first):
+    """``torch.compile`` runs a function and a bound method as pre-hooks of one module, in their order.
+
+    So it does where the module is compiled, and where a function that is given the module is
+    (:issue:`170429`).
+    """
+
+    class Helper:
+        def double(self, module, args):
+            return (args[0] * 2,)
+
+    hooks = [lambda module, args: (args[0] + 1,), Helper().double]
+    net = nn.Sequential(nn.PReLU(init=0.5))
+    for hook in reversed(hooks) if method_first else hooks:
+        net[0].register_forward_pre_hook(hook)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    function = torch.compile(lambda module, x: module(x) * 10, backend="eager", fullgraph=True)
+
+    results = [compiled(torch.tensor([3.0])).item(), function(net, torch.tensor([3.0])).item()]
+    assert results == ([7.0, 70.0] if method_first else [8.0, 80.0])

@@ -212,3 +212,34 @@ def test_no_grad_around_export_does_not_freeze():
     made(x).sum().backward()
 
     assert net[0].weight.grad.tolist() == [[3.0, 5.0]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.6")
+@pytest.mark.before("2.13")
+def test_a_failed_export_spoilt_the_module():
+    """After ``torch.export.export(strict=False)`` failed, a module that assigns to a buffer raises.
+
+    What watched the assignments of the module stays (:issue:`172213`). A deep copy has none, and works. See
+    :func:`torch.export.export`.
+    """
+
+    class Net(nn.BatchNorm1d):
+        def forward(self, x):
+            self.running_mean = self.running_mean + 1
+            return x + self.running_mean if x.sum() > 0 else x
+
+    net, x = Net(2), torch.ones(2)
+    hooks = torch.nn.modules.module._global_buffer_registration_hooks
+    before = dict(hooks)
+    with pytest.raises(Exception, match="Could not guard on data-dependent expression"):
+        torch.export.export(net, (x,), strict=False)
+
+    try:
+        with pytest.raises(AssertionError, match=r"^$|expected FakeTensor"):
+            net(x)
+        assert copy.deepcopy(net)(x).tolist() == [2.0, 2.0]
+    finally:
+        hooks.clear()
+        hooks.update(before)
+    assert net(x).tolist() == [2.0, 2.0]

@@ -203,3 +203,29 @@ def test_a_deep_copy_has_no_leaves(form):
     assert layer.weight.grad.tolist() == [[2.0, 3.0]]
     with pytest.raises(ValueError, match="can't optimize a non-leaf Tensor"):
         torch.optim.SGD(other.parameters(), lr=0.1)
+
+
+def test_forward_alone_is_not_compiled():
+    """``@torch.jit.script`` on ``forward`` raises ``RuntimeError``: it takes ``self`` for a tensor.
+
+    It says that ``Tensor`` has no attribute of that name, such as a ``ModuleList`` that forward goes through.
+    Compile the object instead (:issue:`126276`). See :func:`torch.jit.script`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 1)])
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    net, x = Net(), torch.rand(3, 2)
+
+    with pytest.raises(
+        RuntimeError, match=r"'Tensor \(inferred\)' object has no attribute or method 'layers'"
+    ):
+        torch.jit.script(Net.forward)
+    assert torch.equal(torch.jit.script(net)(x), net(x))

@@ -274,3 +274,25 @@ def test_tensors_loaded_inside_are_inference_tensors():
     assert not any(value.is_inference() for value in net.state_dict().values())
     assert torch.equal(net[0].weight, state["0.weight"])
     assert net[0].weight.grad.tolist() == [[4.0, 4.0]] * 3
+
+
+def test_a_buffer_made_inside_is_not_changed_in_place():
+    """``add_`` on a buffer that was made in ``inference_mode`` raises ``RuntimeError``, also in ``no_grad``.
+
+    It is only found after the values were changed. The buffer can be read, replaced, and changed in
+    ``inference_mode`` again. See :class:`torch.inference_mode`.
+    """
+    net = nn.Module()
+    with torch.inference_mode():
+        net.register_buffer("cache", torch.zeros(2))
+
+    for mode in (torch.no_grad, torch.enable_grad):
+        with mode(), pytest.raises(RuntimeError, match="Inplace update to inference tensor outside"):
+            net.cache.add_(1)
+    assert (net.cache + 5).tolist() == [7.0, 7.0]
+    with torch.inference_mode():
+        net.cache.add_(3)
+    assert net.cache.tolist() == [5.0, 5.0]
+    net.cache = net.cache + 4
+    net.cache.add_(1)
+    assert net.cache.tolist() == [10.0, 10.0]

@@ -258,3 +258,27 @@ def test_a_state_may_be_cleared():
     assert weight.item() - before == pytest.approx(0.5)
     assert optimizer.state[weight]["step"].item() == 1
     assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+@pytest.mark.parametrize("optimizer", [Adam, AdamW])
+def test_capturable_is_not_for_the_cpu(optimizer, foreach):
+    """``step()`` of ``Adam(capturable=True)`` raises ``AssertionError`` for parameters on the CPU.
+
+    So it does after loading the state of an optimizer that had it on: the options come with the state. Set
+    it to ``False`` in the groups. See :class:`torch.optim.Adam`.
+    """
+    layer = nn.Linear(2, 1)
+    layer(torch.ones(2)).backward()
+    before = layer.weight.tolist()
+    with_it = optimizer(layer.parameters(), capturable=True, foreach=foreach)
+    loaded = optimizer(layer.parameters(), lr=0.5)
+    loaded.load_state_dict(with_it.state_dict())
+
+    for each in (with_it, loaded):
+        with pytest.raises(AssertionError, match="If capturable=True, params and state_steps must be"):
+            each.step()
+    assert layer.weight.tolist() == before
+    loaded.param_groups[0]["capturable"] = False
+    loaded.step()
+    assert layer.weight.tolist() != before

@@ -219,3 +219,21 @@ def test_kernels_that_the_cpu_lacks():
     for backend in (attention.SDPBackend.EFFICIENT_ATTENTION, attention.SDPBackend.CUDNN_ATTENTION):
         with attention.sdpa_kernel(backend), pytest.raises(RuntimeError, match="No viable backend for"):
             F.scaled_dot_product_attention(x, x, x)
+
+
+def test_a_float_mask_cast_to_bool_is_turned_round():
+    """``attn_mask.bool()`` of a mask of 0 and ``-inf`` allows what it hid, and hides what it allowed.
+
+    For a boolean mask of ``F.scaled_dot_product_attention``, write ``attn_mask == 0``.
+    """
+    q, k, v = torch.rand(1, 2, 4), torch.rand(1, 3, 4), torch.eye(3)[None]  # the output is the weights
+    allowed = torch.tensor([[True, False, False], [True, True, False]])
+    added = torch.zeros(2, 3).masked_fill(~allowed, float("-inf"))
+
+    weights = F.scaled_dot_product_attention(q, k, v, attn_mask=added)
+    cast = F.scaled_dot_product_attention(q, k, v, attn_mask=added.bool())
+    compared = F.scaled_dot_product_attention(q, k, v, attn_mask=added == 0)
+
+    assert torch.equal(weights[0] > 0, allowed)
+    assert torch.equal(cast[0] > 0, ~allowed)
+    assert torch.allclose(compared, weights, atol=1e-6)

@@ -335,3 +335,48 @@ def test_two_parts_are_trained_in_turn(ranks):
         return grads
 
     assert ranks(train) == [[[None, -1.5], [4.5, None], [4.5, 3.0], [None, -1.5]]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.4")
+def test_what_was_used_in_no_sync_is_averaged_later(ranks):
+    """``DDP(find_unused_parameters=True)`` averages what accumulated in ``no_sync()``, used since or not.
+
+    So parts of a model may be left out in any step of an accumulation (:issue:`69031`). See
+    :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
+    """
+
+    def train(rank):
+        net = nn.ModuleDict({"first": nn.Linear(1, 1, bias=False), "last": nn.Linear(1, 1, bias=False)})
+        net.forward = lambda name, x: net[name](x)
+        model = DDP(net, find_unused_parameters=True)
+        x = torch.tensor([[rank + 1.0]])
+        with model.no_sync():
+            model("first", x).sum().backward()
+        local = net["first"].weight.grad.item()
+        model("last", x).sum().backward()
+        return local, net["first"].weight.grad.item(), net["last"].weight.grad.item()
+
+    assert ranks(train) == [(1.0, 1.5, 1.5), (2.0, 1.5, 1.5)]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.before("2.4")
+def test_what_was_used_in_no_sync_stayed_local(ranks):
+    """``DDP(find_unused_parameters=True)`` leaves local what accumulated in ``no_sync()`` if not used since.
+
+    Take all steps of an accumulation with every part, or none in ``no_sync()`` (:issue:`69031`). See
+    :meth:`~torch.nn.parallel.DistributedDataParallel.no_sync`.
+    """
+
+    def train(rank):
+        net = nn.ModuleDict({"first": nn.Linear(1, 1, bias=False), "last": nn.Linear(1, 1, bias=False)})
+        net.forward = lambda name, x: net[name](x)
+        model = DDP(net, find_unused_parameters=True)
+        x = torch.tensor([[rank + 1.0]])
+        with model.no_sync():
+            model("first", x).sum().backward()
+        model("last", x).sum().backward()
+        return net["first"].weight.grad.item(), net["last"].weight.grad.item()
+
+    assert ranks(train) == [(1.0, 1.5), (2.0, 1.5)]

@@ -8,6 +8,7 @@ import threading
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def test_a_region_may_be_interrupted():
@@ -73,3 +74,31 @@ def test_a_region_is_of_one_thread():
         thread.join()
 
     assert seen == [torch.bfloat16, torch.float32]
+
+
+def test_a_weight_is_cast_once_a_region():
+    """An ``autocast`` block casts a trainable weight once; with ``cache_enabled=False``, once for each call.
+
+    A frozen weight is cast for each call in any case, and so is all that is called in blocks of its own. See
+    :class:`torch.autocast`.
+    """
+
+    class Casts(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            self.number += operation is torch.ops.aten._to_copy.default
+            return operation(*args, **(kwargs or {}))
+
+    def count(blocks, calls, **options):
+        layer, x, casts = nn.Linear(2, 2, bias=False), torch.rand(3, 2, dtype=torch.bfloat16), Casts()
+        layer.requires_grad_(trainable)
+        casts.number = 0
+        for _ in range(blocks):
+            with torch.autocast("cpu", dtype=torch.bfloat16, **options), casts:
+                for _ in range(calls):
+                    layer(x)
+        return casts.number
+
+    trainable = True
+    assert [count(1, 3), count(3, 1), count(1, 3, cache_enabled=False)] == [1, 3, 3]
+    trainable = False
+    assert [count(1, 3), count(3, 1), count(1, 3, cache_enabled=False)] == [3, 3, 3]
