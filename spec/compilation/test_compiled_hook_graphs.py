@@ -129,6 +129,7 @@ def test_equal_layers_with_hooks(place, number):
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
 @pytest.mark.parametrize("method_first", [False, True])
 def test_functions_and_methods_may_be_hooks_together(method_first):
     """``torch.compile`` runs a function and a bound method as pre-hooks of one module, in their order.

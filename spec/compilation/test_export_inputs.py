@@ -205,13 +205,22 @@ def test_a_program_is_saved_with_its_weights():
 @pytest.mark.since("2.1")
 def test_no_grad_around_export_does_not_freeze():
     """A module exported under ``torch.no_grad()`` still computes gradients when it is called outside."""
-    net, x = nn.Sequential(nn.Linear(2, 1)), torch.tensor([[3.0, 5.0]])
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor([2.0, 7.0]))
+
+        def forward(self, x):
+            return x * self.scale
+
+    net, x = Net(), torch.tensor([3.0, 5.0])
 
     with torch.no_grad():
         made = torch.export.export(net, (x,)).module()
     made(x).sum().backward()
 
-    assert net[0].weight.grad.tolist() == [[3.0, 5.0]]
+    assert net.scale.grad.tolist() == [3.0, 5.0]
 
 
 @pytest.mark.needs("compile")
