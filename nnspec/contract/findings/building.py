@@ -121,10 +121,11 @@ def unfilled(build: Build) -> list[str]:
         names = [name for name, tensor in tensors(build()).items() if _has_nan(tensor)]
     finally:
         torch.use_deterministic_algorithms(is_on, warn_only=warns)
-    if names:
-        with _Zeros():  # type: ignore[no-untyped-call]
-            known = {name for name, tensor in tensors(build()).items() if _has_nan(tensor)}
-        names = [name for name in names if name not in known]
+    if not names:
+        return []
+    with _Zeros():  # type: ignore[no-untyped-call]
+        known = {name for name, tensor in tensors(build()).items() if _has_nan(tensor)}
+    names = [name for name in names if name not in known]
     if not names:
         return []
     return [

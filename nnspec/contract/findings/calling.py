@@ -216,12 +216,10 @@ class _FirstNaN(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.told, self.cure = (
-            "",
-            (
-                "where a softmax meets a row of -inf alone, fill with torch.finfo(x.dtype).min, and keep "
-                "quotients, roots and logarithms from zero and below"
-            ),
+        self.told = ""
+        self.cure = (
+            "where a softmax meets a row of -inf alone, fill with torch.finfo(x.dtype).min, and keep "
+            "quotients, roots and logarithms from zero and below"
         )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
