@@ -306,8 +306,9 @@ def test_a_module_takes_no_full_hook_after_a_legacy_one():
     layer = nn.Linear(2, 3)
     layer.register_backward_hook(lambda *given: None)
 
-    with pytest.raises(RuntimeError, match=BOTH_KINDS):
-        layer.register_full_backward_hook(lambda *given: None)
+    for prepend in (False, True):
+        with pytest.raises(RuntimeError, match=BOTH_KINDS):
+            layer.register_full_backward_hook(lambda *given: None, prepend=prepend)
     assert len(layer._backward_hooks) == 1
 
 

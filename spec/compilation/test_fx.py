@@ -310,7 +310,8 @@ def test_hooks_of_modules_taken_apart_are_lost():
     assert net(torch.tensor(3.0)).item() == 3000.0
 
 
-def test_a_later_cast_splits_buffers():
+@pytest.mark.parametrize("cast", [nn.Module.double, lambda net: net.to(torch.float64)], ids=["double", "to"])
+def test_a_later_cast_splits_buffers(cast):
     """Casting a module casts parameters of its ``GraphModule`` too, but not buffers that ``forward`` reads.
 
     Both hold the same objects at first. A cast changes parameters in place and replaces buffers: cast before
@@ -330,7 +331,7 @@ def test_a_later_cast_splits_buffers():
     net = Net()
     traced = fx.symbolic_trace(net)
     assert traced.offset is net.offset
-    net.double()
+    cast(net)
 
     assert traced.scale is net.scale
     assert traced.layer is net.layer

@@ -86,7 +86,7 @@ def test_a_padding_mask_is_no_matrix():
         F.scaled_dot_product_attention(torch.rand(2, 1, 3, 8), key, key, attn_mask=padding)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int64], ids=str)
 def test_a_mask_has_the_dtype_of_the_query(dtype):
     """``F.scaled_dot_product_attention`` raises ``RuntimeError`` for an ``attn_mask`` of another dtype than
     the query.

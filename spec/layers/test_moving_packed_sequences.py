@@ -50,6 +50,7 @@ def test_with_nothing_to_do_it_returns_itself(enforce_sorted):
 
     assert packed.to(torch.float32) is packed
     assert packed.to("cpu") is packed
+    assert packed.to(device="cpu", dtype=torch.float32) is packed
     assert packed.to(packed.data) is packed
     assert packed.to(torch.float16) is not packed
 

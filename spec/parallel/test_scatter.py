@@ -105,8 +105,8 @@ def test_missing_arguments_are_empty_tuples():
 
 def test_without_arguments_there_is_no_piece():
     """Without any argument ``scatter_kwargs`` returns two empty tuples, however many devices there are."""
-    assert scatter_kwargs((), {}, [0, 1]) == ((), ())
-    assert scatter_kwargs((), None, [0, 1]) == ((), ())
+    for devices in ([], [0], [0, 1, 2]):
+        assert scatter_kwargs((), {}, devices) == scatter_kwargs((), None, devices) == ((), ())
 
 
 def test_none_is_gathered_to_none():
