@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 import torch
 from torch import nn
-from torch.nn.parallel import data_parallel
+from torch.nn.parallel import _functions, data_parallel
 
 
 class Steps(nn.DataParallel):  # writes its steps down and takes them on the CPU
@@ -23,10 +23,7 @@ class Steps(nn.DataParallel):  # writes its steps down and takes them on the CPU
 
     def scatter(self, inputs, kwargs, device_ids):
         self.steps.append(("scatter", device_ids))
-        with mock.patch(
-            "torch.nn.parallel._functions.Scatter.apply",
-            lambda places, sizes, dim, x: x.chunk(len(places), dim),
-        ):
+        with mock.patch.object(_functions.Scatter, "apply", lambda ids, _, dim, x: x.chunk(len(ids), dim)):
             return super().scatter(inputs, kwargs, device_ids)
 
     def replicate(self, module, device_ids):
