@@ -76,6 +76,8 @@ def test_an_attribute_that_was_none_is_none_again():
     norm = nn.BatchNorm1d(1, eps=1.0, track_running_stats=False).eval()
     given = {"running_mean": torch.tensor([7.0]), "running_var": torch.tensor([3.0])}
     assert functional_call(norm, given, torch.tensor([[5.0]])).tolist() == [[-1.0]]
+    nested = {f"0.{name}": tensor for name, tensor in given.items()}
+    assert functional_call(nn.Sequential(norm), nested, torch.tensor([[5.0]])).tolist() == [[-1.0]]
     assert norm.running_mean is None
 
 
@@ -86,6 +88,8 @@ def test_none_may_be_given():
     nn.init.constant_(layer.weight, 2.0)
 
     assert functional_call(layer, {"bias": None}, torch.tensor([1.0, 10.0])).tolist() == [22.0]
+    net = nn.Sequential(layer)
+    assert functional_call(net, {"0.bias": None}, torch.tensor([1.0, 10.0])).tolist() == [22.0]
     assert layer.bias is bias
     norm, x = nn.BatchNorm1d(1, eps=3.0).eval(), torch.tensor([[5.0], [7.0]])
     assert functional_call(norm, {"running_mean": None, "running_var": None}, x).tolist() == [[-0.5], [0.5]]
@@ -103,9 +107,10 @@ def test_an_entry_deleted_during_the_call_is_put_back(name):
 
     net = Net(2)
     own = getattr(net, name)
-    functional_call(net, {name: torch.rand(2)}, torch.rand(3, 2))
+    for module, path in ((net, name), (nn.Sequential(net), f"0.{name}")):
+        functional_call(module, {path: torch.rand(2)}, torch.rand(3, 2))
 
-    assert getattr(net, name) is own
+        assert getattr(net, name) is own
 
 
 @pytest.mark.parametrize(
