@@ -246,12 +246,15 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     """
     layer = nn.Linear(2, 1)
 
-    with pytest.raises(TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"):
-        functional_call(layer, {"in_features": torch.tensor(5)}, torch.rand(2))
-    assert layer.in_features == 2
+    for net, name in ((layer, "in_features"), (nn.Sequential(layer), "0.in_features")):
+        with pytest.raises(
+            TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"
+        ):
+            functional_call(net, {name: torch.tensor(5)}, torch.rand(2))
     for net, name in ((nn.Conv1d(2, 1, 1), "padding_mode"), (nn.Dropout(), "p"), (nn.Sequential(layer), "0")):
         with pytest.raises(TypeError, match=rf"attribute `{name}`: .* is not an instance of torch\.Tensor"):
             functional_call(net, {name: torch.tensor(5)}, torch.rand(2))
+    assert layer.in_features == 2
 
 
 def test_the_plain_name_of_a_parametrized_tensor():

@@ -173,11 +173,14 @@ def test_values_may_be_of_another_width():
 
     Query and key need the same last size; key and value the same length.
     """
-    query, key, value = torch.rand(2, 3, 4, 8), torch.rand(2, 3, 5, 8), torch.rand(2, 3, 5, 2)
+    query, key = torch.rand(2, 3, 4, 8), torch.rand(2, 3, 5, 8)
 
     weights = torch.softmax(query @ key.transpose(-2, -1) / 8**0.5, dim=-1)
 
-    torch.testing.assert_close(F.scaled_dot_product_attention(query, key, value), weights @ value)
+    for value in (torch.rand(2, 3, 5, 2), torch.rand(2, 3, 5, 11)):
+        for mask in (None, torch.ones(4, 5, dtype=torch.bool)):
+            result = F.scaled_dot_product_attention(query, key, value, mask)
+            torch.testing.assert_close(result, weights @ value)
     with pytest.raises(RuntimeError, match=r"[Ee]xpected|must match|mat1|size"):
         F.scaled_dot_product_attention(query, key[..., :7], value)
     with pytest.raises(RuntimeError, match=r"[Ee]xpected|must match|mat1|size"):

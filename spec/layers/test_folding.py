@@ -22,6 +22,8 @@ def test_columns_are_windows():
     assert nn.Unfold(2)(torch.arange(8.0).view(1, 2, 2, 2)).tolist() == [
         [[0], [1], [2], [3], [4], [5], [6], [7]]
     ]
+    assert torch.equal(nn.Unfold(2)(torch.cat([IMAGE, IMAGE + 9]))[1], columns[0] + 9)
+    assert nn.Unfold(2, dilation=2)(IMAGE).flatten().tolist() == [0, 2, 6, 8]
     assert nn.Unfold(2, padding=1)(IMAGE)[0, :, 0].tolist() == [0, 0, 0, 0.0]
     assert nn.Unfold((1, 3))(IMAGE)[0, :, 2].tolist() == [6, 7, 8]
 

@@ -195,13 +195,14 @@ def test_integers_cannot_require_grad():
     Whole numbers that belong to a module are better a buffer: see
     :meth:`~torch.nn.Module.register_buffer`.
     """
-    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
+        values = torch.tensor([0, 1, 1]).to(dtype)
         with pytest.raises(
             RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
         ):
-            nn.Parameter(torch.arange(3, dtype=dtype))
+            nn.Parameter(values)
 
-        counts = nn.Parameter(torch.arange(3, dtype=dtype), requires_grad=False)
+        counts = nn.Parameter(values, requires_grad=False)
 
         assert type(counts) is nn.Parameter
         assert counts.dtype == dtype
