@@ -47,7 +47,7 @@ def test_a_scripted_module_is_a_module():
     """
     scripted = torch.jit.script(nn.Sequential(nn.Linear(2, 3)))
 
-    for module, kind in ((scripted, nn.Sequential), (scripted.get_submodule("0"), nn.Linear)):
+    for module, kind in ((scripted, nn.Sequential), (next(scripted.children()), nn.Linear)):
         assert isinstance(module, torch.jit.ScriptModule)
         assert isinstance(module, nn.Module)
         assert not isinstance(module, kind)
