@@ -48,13 +48,14 @@ def test_it_fires_after_the_gradients_inside():
 
     net = Net()
     net.register_full_backward_hook(lambda *given: calls.append("hook"))
+    net.register_full_backward_hook(lambda *given: calls.append("prepended"), prepend=True)
     x = torch.rand(2, requires_grad=True)
     x.register_hook(lambda gradient: calls.append("input"))
     output = net(x)
     output.register_hook(lambda gradient: calls.append("output"))
     output.sum().backward()
 
-    assert calls == ["output", "inside", "hook", "input"]
+    assert calls == ["output", "inside", "prepended", "hook", "input"]
 
 
 @pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True), (False, False)])

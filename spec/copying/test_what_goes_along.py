@@ -132,16 +132,21 @@ def test_a_replaced_forward_is_the_originals():
     Libraries that wrap ``forward`` on the instance do that; a copy then follows the training of its
     original. Replace ``forward`` by a bound method, or by a partial of one, which is bound to the copy.
     """
-    net = nn.Linear(2, 3)
-    old_forward = net.forward
-    net.forward = lambda x: old_forward(x)
-    copied = copy.deepcopy(net)
+
+    class Net(nn.Linear):
+        def run(self, x):
+            return super().forward(x)
+
+    net, copies = Net(2, 3), []
+    for forward in (lambda x: net.run(x), net.run, functools.partial(net.run)):
+        net.forward = forward
+        copies.append(copy.deepcopy(net))
     with torch.no_grad():
         net.weight.fill_(1)
         net.bias.fill_(5)
 
-    assert copied(torch.ones(2)).tolist() == [7, 7, 7]
-    assert copied.bias.tolist() != [5, 5, 5]
+    assert [copied(torch.ones(2)).tolist() == [7, 7, 7] for copied in copies] == [True, False, False]
+    assert copies[0].bias.tolist() != [5, 5, 5]
 
 
 @pytest.mark.question("Q83")

@@ -53,8 +53,9 @@ def test_smooth_activations_of_minus_infinity():
     """
     x = torch.tensor([-INFINITE, INFINITE])
 
-    for layer in (nn.GELU(), nn.SiLU(), nn.Mish(), nn.Hardswish()):
-        assert str(layer(x).tolist()) == "[nan, inf]"
+    for layer in (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Hardswish()):
+        for dtype in (torch.float32, torch.float64, torch.bfloat16):
+            assert str(layer(x.to(dtype)).tolist()) == "[nan, inf]"
     assert nn.ReLU()(x).tolist() == [0, INFINITE]
     assert nn.ELU()(x).tolist() == [-1, INFINITE]
     assert nn.Softplus()(x).tolist() == [0, INFINITE]

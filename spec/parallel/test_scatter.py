@@ -49,14 +49,15 @@ def test_copies_are_shallow_only_at_the_leaves():
     the same objects in them.
     """
     leaf = object()
-    value = {"a": [leaf], "b": {"c": leaf}}
+    value = [{"a": [leaf], "b": {"c": leaf}}]
 
     first, second = scatter(value, [0, 1])
-    first["a"].append(3)
-    first["b"]["d"] = 4
+    first[0]["a"].append(3)
+    first[0]["b"]["d"] = 4
+    first[0]["e"] = 5
 
-    assert value == {"a": [leaf], "b": {"c": leaf}}
-    assert second == {"a": [leaf], "b": {"c": leaf}}
+    assert value == [{"a": [leaf], "b": {"c": leaf}}]
+    assert second == [{"a": [leaf], "b": {"c": leaf}}]
 
 
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])

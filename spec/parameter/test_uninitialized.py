@@ -118,9 +118,12 @@ def test_an_uninitialized_parameter_by_default():
     """
     weight = UninitializedParameter()
 
-    assert isinstance(weight, nn.Parameter)
-    assert weight.requires_grad is True
+    for parameter in (weight, UninitializedParameter(dtype=torch.float64, device="meta")):
+        assert isinstance(parameter, nn.Parameter)
+        assert parameter.requires_grad is True
     assert (weight.dtype, weight.device.type) == (torch.float32, "cpu")
+    weight.materialize((2, 3))
+    assert (type(weight), weight.requires_grad) == (nn.Parameter, True)
 
 
 def test_an_uninitialized_buffer_by_default():

@@ -237,17 +237,18 @@ def test_a_watched_parameter_cannot_be_converted():
 
     The ``RuntimeError`` names the parameter, which keeps its dtype and its gradient.
     """
-    layer = nn.Linear(2, 3)
-    layer.weight.grad = torch.rand(3, 2)
-    watch, grad = weakref.ref(layer.weight), layer.weight.grad
+    for name in ("weight", "bias"):
+        layer = nn.Linear(2, 3)
+        layer(torch.rand(4, 2)).sum().backward()
+        watch, grad = weakref.ref(getattr(layer, name)), getattr(layer, name).grad
 
-    with converting_by("swap"), pytest.raises(RuntimeError, match="Couldn't swap") as caught:
-        layer.double()
+        with converting_by("swap"), pytest.raises(RuntimeError, match="Couldn't swap") as caught:
+            layer.double()
 
-    assert str(caught.value) == "_apply(): Couldn't swap Linear.weight"
-    assert "weakref associated with it" in str(caught.value.__cause__)
-    assert watch().dtype == torch.float32
-    assert watch().grad is grad
+        assert str(caught.value) == f"_apply(): Couldn't swap Linear.{name}"
+        assert "weakref associated with it" in str(caught.value.__cause__)
+        assert watch().dtype == torch.float32
+        assert watch().grad is grad
 
 
 @pytest.mark.since("2.3")

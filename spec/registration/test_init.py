@@ -175,11 +175,12 @@ def test_no_registration_before_init(method, value, message):
     """
 
     class Net(nn.Module):
-        def __init__(self):
+        def __init__(self, value):
             getattr(self, method)("name", value)
 
-    with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
-        Net()
+    for given in (value, None):
+        with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
+            Net(given)
 
 
 @pytest.mark.question("Q03")

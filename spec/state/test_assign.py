@@ -141,6 +141,9 @@ def test_tied_weights_are_untied():
     assert net["a"].weight is not net["b"].weight
     assert net["a"].weight.data_ptr() == net["b"].weight.data_ptr()
     assert [p.grad.item() for p in net.parameters()] == [3.0, 5.0]
+    net["b"].weight = net["a"].weight
+    net.load_state_dict(net.state_dict(keep_vars=True), assign=True)
+    assert net["a"].weight is net["b"].weight
 
 
 @pytest.mark.question("Q61")
