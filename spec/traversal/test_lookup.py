@@ -153,11 +153,11 @@ def test_get_parameter_of_the_module_itself():
 def test_get_parameter_takes_every_name_of_a_walk():
     """``get_parameter`` accepts every name that ``named_parameters(remove_duplicate=False)`` yields."""
     layer = nn.Linear(3, 3)
-    net = nn.Sequential(layer, nn.Sequential(nn.ReLU(), layer))
+    net = nn.Sequential(layer, nn.Sequential(nn.ParameterList([layer.bias]), layer))
 
     walk = list(net.named_parameters(remove_duplicate=False))
 
-    assert [name for name, _ in walk] == ["0.weight", "0.bias", "1.1.weight", "1.1.bias"]
+    assert [name for name, _ in walk] == ["0.weight", "0.bias", "1.0.0", "1.1.weight", "1.1.bias"]
     assert [id(net.get_parameter(name)) for name, _ in walk] == [id(p) for _, p in walk]
 
 
