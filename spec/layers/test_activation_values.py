@@ -275,21 +275,20 @@ def test_slopes_for_channels():
             layer(torch.full(shape, -8.0))
 
 
-def test_integers():
-    """``nn.ReLU`` and ``nn.Hardtanh`` take integers, ``nn.Sigmoid`` and ``nn.Tanh`` make float32 of them.
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64], ids=str)
+def test_integers(dtype):
+    """``nn.ReLU`` and ``nn.Hardtanh`` take signed integers; ``nn.Sigmoid`` and ``nn.Tanh`` return float32.
 
     ``nn.GELU``, ``nn.SiLU`` and ``nn.Softmax`` raise ``RuntimeError``, or its subclass
-    ``NotImplementedError``.
+    ``NotImplementedError``, for integers.
     """
-    numbers = torch.tensor([3, -2])
+    numbers = torch.tensor([3, -2], dtype=dtype)
 
-    assert nn.ReLU()(numbers).tolist() == [3, 0]
-    assert [layer(numbers).dtype for layer in (nn.ReLU(), nn.Hardtanh(), nn.Sigmoid(), nn.Tanh())] == [
-        torch.int64,
-        torch.int64,
-        torch.float32,
-        torch.float32,
-    ]
+    clamped, bounded = nn.ReLU()(numbers), nn.Hardtanh()(numbers)
+    assert [clamped.dtype, clamped.tolist()] == [dtype, [3, 0]]
+    assert [bounded.dtype, bounded.tolist()] == [dtype, [1, -1]]
+    for layer in (nn.Sigmoid(), nn.Tanh()):
+        torch.testing.assert_close(layer(numbers), layer(torch.tensor([3.0, -2.0])))
     for layer in (nn.GELU(), nn.SiLU(), nn.Softmax(0), nn.ELU()):
-        with pytest.raises(RuntimeError, match="not implemented for 'Long'"):
+        with pytest.raises(RuntimeError, match=r"not implemented for '(Char|Short|Int|Long)'"):
             layer(numbers)

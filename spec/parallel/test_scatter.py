@@ -101,7 +101,10 @@ def test_missing_named_arguments_are_empty_dicts(named):
 
 def test_missing_arguments_are_empty_tuples():
     """With only keyword arguments ``scatter_kwargs`` also returns an empty tuple for each device."""
-    assert scatter_kwargs((), {"a": 2}, [0, 1, 2]) == (((), (), ()), ({"a": 2}, {"a": 2}, {"a": 2}))
+    for positional in ((), None):
+        args, kwargs = scatter_kwargs(positional, {"a": 2}, [0, 1, 2])
+
+        assert (args, kwargs) == (((), (), ()), ({"a": 2}, {"a": 2}, {"a": 2}))
 
 
 def test_without_arguments_there_is_no_piece():

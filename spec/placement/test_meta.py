@@ -47,12 +47,18 @@ def test_a_meta_module_computes_shapes():
 
 
 def test_a_meta_module_refuses_real_input():
-    """``nn.Linear`` on the meta device raises ``RuntimeError`` for an input on the CPU."""
-    layer = nn.Linear(2, 3, device="meta")
+    """``nn.Linear`` with a bias on the meta device raises ``RuntimeError`` for an input on the CPU.
 
-    with pytest.raises(RuntimeError, match="Tensor on device meta is not on the expected device cpu"):
-        layer(torch.rand(4, 2))
-    assert layer(torch.empty(4, 2, device="meta")).shape == (4, 3)
+    Without a bias it silently returns an output on the CPU, of arbitrary values, and so does ``nn.Conv2d``.
+    """
+    layer, bare = (nn.Linear(2, 3, bias=bias, device="meta") for bias in (True, False))
+
+    for shape in ((2,), (4, 2), (5, 4, 2)):
+        with pytest.raises(RuntimeError, match="Tensor on device meta is not on the expected device cpu"):
+            layer(torch.rand(shape))
+        assert layer(torch.empty(shape, device="meta")).shape == (*shape[:-1], 3)
+        assert bare(torch.rand(shape)).device.type == "cpu"
+    assert nn.Conv2d(1, 2, 3, device="meta")(torch.rand(1, 4, 4)).device.type == "cpu"
 
 
 @pytest.mark.parametrize("cast", ["double", "half", "bfloat16", "float"])
@@ -356,13 +362,14 @@ def test_non_persistent_buffers_stay_on_meta():
         def forward(self, x):
             return x * self.scale + self.angles
 
-    with torch.device("meta"):
-        turn = Turn()
+    turn, inner = Turn().to("meta"), Turn().to("meta")
+    turn.inner = inner
 
-    result = turn.load_state_dict(Turn().state_dict(), assign=True)
+    result = turn.load_state_dict({**Turn().state_dict(), "inner.scale": torch.rand(2)}, assign=True)
 
     assert result == ([], [])
-    assert [turn.scale.device.type, turn.angles.device.type] == ["cpu", "meta"]
+    assert [p.device.type for p in (turn.scale, inner.scale)] == ["cpu", "cpu"]
+    assert [b.device.type for b in (turn.angles, inner.angles)] == ["meta", "meta"]
     with pytest.raises(RuntimeError, match="device"):
         turn(torch.rand(2))
 

@@ -292,8 +292,9 @@ def test_a_container_is_made_of_one_method():
 
     with pytest.raises(AttributeError, match="'PruningContainer' object has no attribute '_tensor_name'"):
         prune.PruningContainer(first, second)
-    with pytest.raises(AttributeError, match="'list' object has no attribute '_tensor_name'"):
-        prune.PruningContainer([first, second])
+    for given in ([first], [first, second]):
+        with pytest.raises(AttributeError, match="'list' object has no attribute '_tensor_name'"):
+            prune.PruningContainer(given)
     container = prune.PruningContainer(first)
     container.add_pruning_method(second)
     assert list(container) == [first, second]

@@ -155,11 +155,12 @@ def test_get_parameter_of_the_module_itself():
 def test_get_parameter_takes_every_name_of_a_walk():
     """``get_parameter`` accepts every name that ``named_parameters(remove_duplicate=False)`` yields."""
     layer = nn.Linear(3, 3)
-    net = nn.Sequential(layer, nn.ModuleDict({"a-1": layer}), nn.ParameterList([torch.rand(2)]))
+    net = nn.Sequential(layer, nn.ModuleDict({"a-1": layer, "b": nn.ParameterList([layer.bias])}))
 
     walk = list(net.named_parameters(remove_duplicate=False))
 
-    assert [name for name, _ in walk] == ["0.weight", "0.bias", "1.a-1.weight", "1.a-1.bias", "2.0"]
+    names = ["0.weight", "0.bias", "1.a-1.weight", "1.a-1.bias", "1.b.0"]
+    assert [name for name, _ in walk] == names
     assert [id(net.get_parameter(name)) for name, _ in walk] == [id(p) for _, p in walk]
 
 
