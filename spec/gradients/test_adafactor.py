@@ -9,10 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-EACH_WAY = pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 
-
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.since("2.5")
 def test_steps_are_relative(foreach):
     """The first step of ``torch.optim.Adafactor`` moves each element by ``lr`` times the RMS of the weight.
@@ -33,7 +31,7 @@ def test_steps_are_relative(foreach):
     assert found[2] == pytest.approx([0.0005, -0.0005])
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.since("2.5")
 def test_the_rate_falls_by_itself(foreach):
     """``torch.optim.Adafactor`` takes ``1 / sqrt(step)`` for the rate where that is smaller than ``lr``.
@@ -52,10 +50,11 @@ def test_the_rate_falls_by_itself(foreach):
     assert torch.optim.Adafactor([weight]).param_groups[0]["lr"] == 0.01
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.since("2.5")
 def test_a_row_and_a_column_stand_for_a_matrix(foreach):
-    """``torch.optim.Adafactor`` keeps ``row_var`` and ``col_var`` of a matrix, means of the squared gradients.
+    """``torch.optim.Adafactor`` keeps ``row_var`` and ``col_var`` of a matrix, means of the squared
+    gradients.
 
     Their product, over the mean of the rows, is what ``Adam`` keeps for each element; it is exact for a
     gradient of rank 1 alone. See :class:`torch.optim.Adafactor`.
@@ -97,7 +96,7 @@ def test_what_adafactor_keeps_for_shapes():
     assert shapes[2] == {"step": [], "row_var": [4, 2, 3, 1], "col_var": [4, 2, 1, 3]}
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.since("2.5")
 def test_large_updates_are_bounded(foreach):
     """``torch.optim.Adafactor`` scales an update down whose root mean square is above ``d``, by default 1.
@@ -119,7 +118,7 @@ def test_large_updates_are_bounded(foreach):
     assert found == pytest.approx({1.0: 0.25, 10.0: 0.25 * unbounded})
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.since("2.5")
 def test_adafactor_decays_apart(foreach):
     """``weight_decay`` of ``torch.optim.Adafactor`` multiplies the weight by ``1 - lr * weight_decay``.

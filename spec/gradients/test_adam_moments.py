@@ -10,16 +10,14 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.optim import Adam, AdamW, Adamax, NAdam, RAdam
-
-EACH_WAY = pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
+from torch.optim import Adam, Adamax, AdamW, NAdam, RAdam
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("make", [Adam, AdamW], ids=["Adam", "AdamW"])
 def test_both_means_are_corrected(make, foreach):
-    """``Adam`` and ``AdamW`` divide ``exp_avg`` and ``exp_avg_sq`` by ``1 - beta ** step``, and step by mean /
-    root.
+    """``Adam`` and ``AdamW`` divide ``exp_avg`` and ``exp_avg_sq`` by ``1 - beta ** step``, and step by mean
+    / root.
 
     The state holds the means as they are, begun at zero. With gradients of one size and changing sign steps
     get short: that is the momentum of the first beta.
@@ -37,7 +35,7 @@ def test_both_means_are_corrected(make, foreach):
     assert [found[2] for found in seen] == pytest.approx(expected)
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_epsilon_comes_after_the_root(foreach):
     """``Adam`` adds ``eps`` to the corrected root of ``exp_avg_sq``: at a gradient of ``eps``, the first step
     is half of ``lr``.
@@ -55,7 +53,7 @@ def test_epsilon_comes_after_the_root(foreach):
     assert found == pytest.approx({2.0: 2 / (2 + 2), 6.0: 6 / (6 + 2), 1e-8: 0.5, 1e-3: 1.0}, rel=1e-4)
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_the_maximum_is_taken_before_the_correction(foreach):
     """``Adam(amsgrad=True)`` divides by the largest ``exp_avg_sq`` so far, corrected for the step of now.
 
@@ -78,7 +76,7 @@ def test_the_maximum_is_taken_before_the_correction(foreach):
     assert found[False] == pytest.approx(mean / math.sqrt(3.0 / correction))
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_each_parameter_counts_its_own_steps(foreach):
     """``Adam`` counts ``step`` for each parameter: a ``grad`` of ``None`` leaves count and means as they are.
 
@@ -98,10 +96,11 @@ def test_each_parameter_counts_its_own_steps(foreach):
     assert [optimizer.state[each]["step"].item() for each in (first, second)] == [2.0, 1.0]
 
 
-@pytest.mark.since("2.1")
-@EACH_WAY
+@pytest.mark.since("2.2")
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_float16_has_no_such_epsilon(foreach):
-    """``Adam`` makes a float16 weight NaN if its gradient is 0 from the start: ``eps=1e-8`` rounds to 0 there.
+    """``Adam`` makes a float16 weight NaN if its gradient is 0 from the start: ``eps=1e-8`` rounds to 0
+    there.
 
     Zero is divided by zero. With ``eps=1e-4``, or in bfloat16, the weight stays; better keep weights in
     float32 and use autocast. See :class:`torch.optim.Adam`.
@@ -118,7 +117,7 @@ def test_float16_has_no_such_epsilon(foreach):
     assert found[torch.bfloat16, 1e-8] == [False, False]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_complex_weights_are_pairs(foreach):
     """``Adam`` takes a complex weight for two real ones: both parts make a first step of ``lr``.
 
@@ -134,7 +133,7 @@ def test_complex_weights_are_pairs(foreach):
     assert found == [pytest.approx(-1 + 1j), -3 + 4j]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_adamax_takes_the_largest(foreach):
     """``Adamax`` divides the corrected mean by ``exp_inf``, the largest of ``beta2 * exp_inf`` and the
     gradient.
@@ -152,7 +151,7 @@ def test_adamax_takes_the_largest(foreach):
     assert seen == [pytest.approx(pair) for pair in expected]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_nadam_looks_ahead(foreach):
     """``NAdam`` steps along a mix of the gradient and ``exp_avg`` of the coming step: first more than ``lr``.
 
@@ -171,7 +170,7 @@ def test_nadam_looks_ahead(foreach):
     assert seen == [pytest.approx((share, steps[0] / 4)), pytest.approx((share**2, steps[1] / 4))]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_radam_begins_without_a_divisor(foreach):
     """The first five steps of ``RAdam``, with its defaults, are ``lr`` times the corrected mean, undivided.
 

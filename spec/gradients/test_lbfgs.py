@@ -81,7 +81,8 @@ def test_the_gradient_left_behind_is_older():
 
 
 def test_the_next_step_goes_on():
-    """A second ``LBFGS.step`` goes on with the directions of the first, and ``n_iter`` in the state counts on.
+    """A second ``LBFGS.step`` goes on with the directions of the first, and ``n_iter`` in the state counts
+    on.
 
     So a loss that changes between the steps, with the batch, misleads it: use the same data for each step.
     """
@@ -158,7 +159,7 @@ def test_one_line_search_is_known():
     optimizer = LBFGS([weight], line_search_fn="armijo")
     weight.grad = torch.tensor([8.0])
 
-    with pytest.raises(RuntimeError, match="^only 'strong_wolfe' is supported$"):
+    with pytest.raises(RuntimeError, match=r"^only 'strong_wolfe' is supported$"):
         optimizer.step(lambda: torch.tensor(16.0))
     assert weight.tolist() == [4.0]
 

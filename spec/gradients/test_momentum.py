@@ -9,10 +9,8 @@ import torch
 from torch import nn
 from torch.optim import SGD
 
-EACH_WAY = pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 
-
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_the_buffer_is_a_sum(foreach):
     """``SGD(momentum=m)`` steps along a buffer, ``m * momentum_buffer + grad``, which begins as the gradient.
 
@@ -29,7 +27,7 @@ def test_the_buffer_is_a_sum(foreach):
     assert seen == [(2.0, 9.0), (3.0, 7.5), (5.5, 4.75)]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_dampening_spares_the_first_gradient(foreach):
     """``dampening`` of ``SGD`` multiplies all gradients but the first by ``1 - dampening``.
 
@@ -49,7 +47,7 @@ def test_dampening_spares_the_first_gradient(foreach):
     assert found == {0.5: [2.0, 2.5, 4.25], 0.0: [2.0, 2.0, 4.0]}
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_nesterov_looks_ahead(foreach):
     """``SGD(nesterov=True)`` steps along ``grad + momentum * momentum_buffer``, with the new buffer.
 
@@ -74,7 +72,7 @@ def test_nesterov_wants_momentum(options):
     An option of a group is not examined: there, without momentum, it is ignored.
     """
     weight = nn.Parameter(torch.tensor([10.0]))
-    with pytest.raises(ValueError, match="^Nesterov momentum requires a momentum and zero dampening$"):
+    with pytest.raises(ValueError, match=r"^Nesterov momentum requires a momentum and zero dampening$"):
         SGD([weight], lr=1.0, nesterov=True, **options)
 
     optimizer, weight.grad = SGD([{"params": [weight], "nesterov": True}], lr=1.0), torch.tensor([2.0])
@@ -82,7 +80,7 @@ def test_nesterov_wants_momentum(options):
     assert weight.tolist() == [8.0]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_the_rate_is_not_in_the_buffer(foreach):
     """A new ``lr`` of ``SGD`` scales the whole next step: ``momentum_buffer`` holds gradients without a rate.
 
@@ -99,7 +97,7 @@ def test_the_rate_is_not_in_the_buffer(foreach):
     assert optimizer.state[weight]["momentum_buffer"].tolist() == [3.0]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize(("nesterov", "expected"), [(False, [1.0, -2.0]), (True, [-0.5, -2.375])])
 def test_decay_goes_into_the_buffer(nesterov, expected, foreach):
     """``weight_decay`` of ``SGD`` is added to the gradient before ``momentum``, so the buffer keeps it.
@@ -118,7 +116,7 @@ def test_decay_goes_into_the_buffer(nesterov, expected, foreach):
     assert weight.grad.tolist() == [1.0]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_the_buffer_is_a_copy(foreach):
     """The first ``momentum_buffer`` of ``SGD`` is a copy of ``grad``: it does not change with that tensor.
 
@@ -135,7 +133,7 @@ def test_the_buffer_is_a_copy(foreach):
     assert weight.tolist() == [7.0]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_momentum_may_begin_later(foreach):
     """``momentum`` set in a group of ``SGD`` after some steps begins with the next gradient.
 
@@ -181,7 +179,7 @@ def test_sparse_gradients_are_not_decayed():
 
     with pytest.raises(RuntimeError, match=r"^add\(sparse, dense\) is not supported"):
         SGD(layer.parameters(), lr=1.0, weight_decay=0.5).step()
-    with pytest.raises(RuntimeError, match="^weight_decay option is not compatible with sparse gradients$"):
+    with pytest.raises(RuntimeError, match=r"^weight_decay option is not compatible with sparse gradients$"):
         torch.optim.Adagrad(layer.parameters(), weight_decay=0.5).step()
     with pytest.raises(TypeError, match="unexpected keyword argument 'weight_decay'"):
         torch.optim.SparseAdam(layer.parameters(), weight_decay=0.5)

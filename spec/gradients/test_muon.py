@@ -71,8 +71,8 @@ def test_an_added_group_is_examined_late():
 def test_the_update_is_nearly_orthogonal():
     """A step of ``torch.optim.Muon`` has singular values of about ``lr``, however large the gradient is.
 
-    They lie about between 0.7 and 1.2 times ``lr``, in bfloat16: five iterations bring them near 1, not to it. So
-    all directions of a matrix are trained alike. See :class:`torch.optim.Muon`.
+    They lie about between 0.7 and 1.2 times ``lr``, in bfloat16: five iterations bring them near 1, not to
+    it. So all directions of a matrix are trained alike. See :class:`torch.optim.Muon`.
     """
     found = []
     for size in (1.0, 1000.0):

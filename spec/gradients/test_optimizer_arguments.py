@@ -1,7 +1,7 @@
 """What all optimizers have in common: rates, defaults, ``maximize``, and ways to compute the same step.
 
-What single options do is in the chapters on *momentum*, *adam_moments* and *squared_gradients*; where they have
-to be set is in *optimizer_options*.
+What single options do is in the chapters on *momentum*, *adam_moments* and *squared_gradients*; where they
+have to be set is in *optimizer_options*.
 """
 
 import pytest
@@ -11,10 +11,9 @@ from torch import nn, optim
 OLDER = [optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.RMSprop, optim.Adagrad, optim.Adadelta]
 OLDER += [optim.ASGD, optim.Rprop]
 ALL = [*OLDER, optim.NAdam, optim.RAdam]
-EACH_WAY = pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("make", OLDER)
 def test_maximize_turns_the_gradient(make, foreach):
     """``maximize=True`` of ``Adam``, ``SGD`` and most optimizers steps as if ``grad`` had the other sign.
@@ -34,7 +33,7 @@ def test_maximize_turns_the_gradient(make, foreach):
     assert found[0] == found[1] != [3.0, -2.0]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("make", [optim.NAdam, optim.RAdam])
 @pytest.mark.since("2.2")
 def test_nadam_and_radam_maximize(make, foreach):
@@ -51,7 +50,7 @@ def test_nadam_and_radam_maximize(make, foreach):
     assert found[0] == found[1] != [3.0, -2.0]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_decay_is_not_maximized(foreach):
     """With ``maximize=True``, ``weight_decay`` of ``SGD`` and ``AdamW`` still shrinks weights."""
     found = []
@@ -65,7 +64,8 @@ def test_decay_is_not_maximized(foreach):
 
 
 def test_each_optimizer_has_a_rate_of_its_own():
-    """The default ``lr`` is 0.001 for ``Adam`` and 0.01 for ``RMSprop``, but 1 for ``Adadelta`` and ``LBFGS``.
+    """The default ``lr`` is 0.001 for ``Adam`` and 0.01 for ``RMSprop``, but 1 for ``Adadelta`` and
+    ``LBFGS``.
 
     So the same number is no comparison of two optimizers.
     """
@@ -79,7 +79,7 @@ def test_each_optimizer_has_a_rate_of_its_own():
     assert [name for name, rate in rates.items() if rate == 1] == ["Adadelta", "LBFGS"]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize(
     ("make", "kept"),
     [
@@ -95,7 +95,8 @@ def test_each_optimizer_has_a_rate_of_its_own():
     ],
 )
 def test_what_each_optimizer_keeps(make, kept, foreach):
-    """``Adam`` keeps ``exp_avg``, ``exp_avg_sq`` and ``step``; ``RMSprop`` ``square_avg``, ``Adagrad`` ``sum``.
+    """``Adam`` keeps ``exp_avg``, ``exp_avg_sq`` and ``step``; ``RMSprop`` ``square_avg``, ``Adagrad``
+    ``sum``.
 
     Tensors among these are as large as the parameter, or single numbers. Loading the state of another kind of
     optimizer raises no error: the first step does, with a ``KeyError`` for one of these names.
@@ -152,7 +153,7 @@ def test_a_rate_is_one_number(make):
     A rate for each element of a weight cannot be given: scale the gradient in a hook.
     """
     weight = nn.Parameter(torch.tensor([3.0, 2.0]))
-    with pytest.raises(ValueError, match="^Tensor lr must be 1-element$"):
+    with pytest.raises(ValueError, match=r"^Tensor lr must be 1-element$"):
         make([weight], lr=torch.tensor([0.5, 0.25]))
 
 
@@ -173,7 +174,7 @@ def test_betas_may_be_tensors(make):
 
     assert seen == pytest.approx([1.0, -1 / 3])
     for mixed in [(betas[0], 0.75), (0.5, betas[1]), (0, 0.75)]:
-        with pytest.raises(ValueError, match="^betas must be either both floats or both Tensors$"):
+        with pytest.raises(ValueError, match=r"^betas must be either both floats or both Tensors$"):
             make([weight], betas=mixed)
     with pytest.raises(ValueError, match=r"betas\[0\] as a Tensor is not supported .* foreach=True"):
         make([weight], betas=betas, foreach=True)
@@ -187,9 +188,9 @@ def test_fused_is_one_way_of_three(make):
     So do ``AdamW`` and ``Adagrad``. One of them at a time: they are ways to compute the same step.
     """
     weight = nn.Parameter(torch.tensor([3.0], device="cpu"))
-    with pytest.raises(RuntimeError, match="^`fused` and `foreach` cannot be `True` together.$"):
+    with pytest.raises(RuntimeError, match=r"^`fused` and `foreach` cannot be `True` together.$"):
         make([weight], lr=0.5, fused=True, foreach=True)
-    with pytest.raises(RuntimeError, match="^`fused` does not support `differentiable`$"):
+    with pytest.raises(RuntimeError, match=r"^`fused` does not support `differentiable`$"):
         make([weight], lr=0.5, fused=True, differentiable=True)
 
 
@@ -226,7 +227,8 @@ def test_fused_steps_are_the_same(make, options):
 
 @pytest.mark.parametrize("make", [optim.SGD, optim.RMSprop])
 def test_a_step_may_be_differentiated(make):
-    """``differentiable=True`` lets autograd record ``step()``: gradients go through it to weights and ``grad``.
+    """``differentiable=True`` lets autograd record ``step()``: gradients go through it to weights and
+    ``grad``.
 
     The parameter must not be a leaf, such as a clone. Without it, steps run under ``no_grad``.
     """
@@ -262,7 +264,7 @@ def test_an_unknown_option_is_kept():
 
 def test_a_group_may_be_empty():
     """An optimizer raises ``ValueError`` for an empty list of parameters; a group may have empty ``params``."""
-    with pytest.raises(ValueError, match="^optimizer got an empty parameter list$"):
+    with pytest.raises(ValueError, match=r"^optimizer got an empty parameter list$"):
         optim.SGD([], lr=0.5)
     optimizer = optim.SGD([{"params": []}, {"params": [], "lr": 0.25}], lr=0.5)
     optimizer.step()

@@ -1,7 +1,7 @@
 """Optimizers that divide by the gradients of the past, and others: what they compute.
 
-Adagrad sums up squares, RMSprop takes a mean of them, Adadelta also one of its own steps; Rprop looks at signs
-alone. What Adam makes of both means is in *adam_moments*.
+Adagrad sums up squares, RMSprop takes a mean of them, Adadelta also one of its own steps; Rprop looks at
+signs alone. What Adam makes of both means is in *adam_moments*.
 """
 
 import math
@@ -11,10 +11,8 @@ import torch
 from torch import nn
 from torch.optim import ASGD, Adadelta, Adagrad, RMSprop, Rprop
 
-EACH_WAY = pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 
-
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_adagrad_sums_up_squares(foreach):
     """``Adagrad`` divides each gradient by the root of the ``sum`` of all squares so far: steps get shorter.
 
@@ -34,7 +32,7 @@ def test_adagrad_sums_up_squares(foreach):
     assert found[16.0] == [pytest.approx((25.0, 3 / 5)), pytest.approx((41.0, -4 / math.sqrt(41)))]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_adagrad_lowers_its_rate(foreach):
     """``lr_decay`` of ``Adagrad`` divides the rate by ``1 + (step - 1) * lr_decay``; ``lr`` stays as it is."""
     weight, seen = nn.Parameter(torch.tensor([0.0])), []
@@ -48,7 +46,7 @@ def test_adagrad_lowers_its_rate(foreach):
     assert optimizer.param_groups[0]["lr"] == 1.0
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_rmsprop_does_not_correct(foreach):
     """The first step of ``RMSprop`` is ``lr / sqrt(1 - alpha)``, by default ten times ``lr``.
 
@@ -68,7 +66,7 @@ def test_rmsprop_does_not_correct(foreach):
     assert default.item() == pytest.approx(-2.5)
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_rmsprop_may_be_centered(foreach):
     """``RMSprop(centered=True)`` divides by the root of ``square_avg - grad_avg ** 2``, which is smaller."""
     weight = nn.Parameter(torch.tensor([0.0]))
@@ -81,7 +79,7 @@ def test_rmsprop_may_be_centered(foreach):
     assert weight.item() == pytest.approx(-2 / math.sqrt(1 - 0.25))
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_rmsprop_may_have_momentum(foreach):
     """``RMSprop(momentum=m)`` adds up the divided gradients in ``momentum_buffer``, without the rate."""
     weight, seen = nn.Parameter(torch.tensor([0.0])), []
@@ -96,9 +94,10 @@ def test_rmsprop_may_have_momentum(foreach):
     assert seen == [pytest.approx((2.0, 2.0)), pytest.approx((second, second / 2))]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_where_epsilon_goes(foreach):
-    """``RMSprop`` and ``Adagrad`` add ``eps`` to the root of the squares, ``Adadelta`` before it takes the root.
+    """``RMSprop`` and ``Adagrad`` add ``eps`` to the root of the squares, ``Adadelta`` before it takes the
+    root.
 
     TensorFlow's RMSprop adds it below the root, too: for the same steps, take the root of that ``eps``.
     """
@@ -112,7 +111,7 @@ def test_where_epsilon_goes(foreach):
     assert found == pytest.approx([2 / (1 + 3), 2 / (2 + 3), 2 * math.sqrt(0 + 3) / math.sqrt(1 + 3)])
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_adadelta_divides_by_its_own_steps(foreach):
     """``Adadelta`` multiplies a gradient by the root of ``acc_delta``, a mean of its squared steps, over that
     of ``square_avg``.
@@ -135,7 +134,7 @@ def test_adadelta_divides_by_its_own_steps(foreach):
     assert default.tolist() == pytest.approx([-0.00316, -0.00316], rel=1e-2)
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_rprop_looks_at_signs(foreach):
     """``Rprop`` begins with steps of ``lr``, times 1.2 while the sign stays; where it turns, halves them and
     waits once.
@@ -154,7 +153,7 @@ def test_rprop_looks_at_signs(foreach):
     assert seen == [pytest.approx(pair, abs=1e-6) for pair in expected]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_rprop_keeps_steps_within_bounds(foreach):
     """``step_sizes`` of ``Rprop`` bound its steps, also the first one; a new ``lr`` later does nothing."""
     weight, seen = nn.Parameter(torch.tensor([0.0])), []
@@ -173,7 +172,7 @@ def test_rprop_keeps_steps_within_bounds(foreach):
     assert far.item() == -3.0
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_asgd_averages_beside_the_weights(foreach):
     """``ASGD`` steps like ``SGD``; the averaged weights are in its state as ``ax``, from step ``t0`` on.
 
@@ -193,7 +192,7 @@ def test_asgd_averages_beside_the_weights(foreach):
     assert found[False] == [(-2.0, -2.0), (-4.0, -4.0), (-6.0, -6.0), (-8.0, -8.0)]
 
 
-@EACH_WAY
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_asgd_shrinks_weights_and_rate(foreach):
     """``ASGD`` also multiplies weights by ``1 - lambd * eta``; ``eta`` is ``lr / (1 + lambd * lr * step) **
     alpha``.

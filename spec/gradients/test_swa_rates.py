@@ -16,7 +16,10 @@ from torch.optim.swa_utils import SWALR
 
 @pytest.mark.parametrize(
     ("strategy", "middle"),
-    [("linear", [0.8, 0.6, 0.4]), ("cos", [0.2 + 0.4 * (1 + math.sqrt(0.5)), 0.6, 0.2 + 0.4 * (1 - math.sqrt(0.5))])],
+    [
+        ("linear", [0.8, 0.6, 0.4]),
+        ("cos", [0.2 + 0.4 * (1 + math.sqrt(0.5)), 0.6, 0.2 + 0.4 * (1 - math.sqrt(0.5))]),
+    ],
     ids=["linear", "cos"],
 )
 def test_the_rate_goes_to_a_constant(strategy, middle):
@@ -71,7 +74,8 @@ def test_it_starts_from_the_rate_it_finds():
 
 
 def test_groups_have_rates_of_their_own():
-    """``swa_lr`` of ``SWALR`` may be a list with a rate for each parameter group; it is written into the group.
+    """``swa_lr`` of ``SWALR`` may be a list with a rate for each parameter group; it is written into the
+    group.
 
     A list of another length raises ``ValueError``.
     """
