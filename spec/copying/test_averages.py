@@ -206,7 +206,7 @@ def test_a_plain_model_does_not_load_an_average():
     assert net.load_state_dict(plain) == ([], [])
 
 
-@pytest.mark.since("2.1")
+@pytest.mark.since("2.6")
 def test_a_decay_lies_between_0_and_1():
     """``get_ema_multi_avg_fn`` and ``get_ema_avg_fn`` raise ``ValueError`` for a decay outside 0 to 1.
 
@@ -222,9 +222,20 @@ def test_a_decay_lies_between_0_and_1():
     assert average.item() == pytest.approx(999.0)
 
 
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.6")
+def test_any_decay_was_taken():
+    """``get_ema_avg_fn`` takes a decay outside 0 to 1, and the average then leaves the values behind.
+
+    See :func:`torch.optim.swa_utils.get_ema_multi_avg_fn`.
+    """
+    average = swa_utils.get_ema_avg_fn(1.5)(torch.tensor([4.0]), torch.tensor([2.0]), 1)
+
+    assert average.tolist() == [5.0]
+
+
 def test_what_batches_update_bn_takes():
-    """``update_bn`` takes tensors, and the first element of tuples and lists; a dict is given to the model
-    whole.
+    """``update_bn`` takes tensors, and the first element of tuples or lists; a dict goes to the model whole.
 
     It puts the model's mode and the ``momentum`` of its norms back. A model without BatchNorm gets no batch.
     """
@@ -239,4 +250,6 @@ def test_what_batches_update_bn_takes():
     assert (norm.training, norm.momentum) == (False, 0.25)
     with pytest.raises(AttributeError, match="'dict' object has no attribute 'dim'"):
         update_bn([{"x": batch}], norm)
-    update_bn(iter(lambda: pytest.fail("a batch was asked for"), None), nn.Linear(1, 1))
+    batches = iter([batch])
+    update_bn(batches, nn.Linear(1, 1))
+    assert next(batches) is batch

@@ -78,8 +78,9 @@ def test_a_row_and_a_column_stand_for_a_matrix(foreach):
 
 @pytest.mark.since("2.5")
 def test_what_adafactor_keeps_for_shapes():
-    """``torch.optim.Adafactor`` keeps a full ``variance`` of a vector; of a convolution, rows and columns of
-    the last two dimensions.
+    """``torch.optim.Adafactor`` keeps a full ``variance`` of a bias, and rows and columns of a convolution.
+
+    They run along the last two dimensions of the kernel.
 
     That of a linear layer is small, but that of a 3 by 3 convolution is two thirds of the weight, and there
     is no momentum. See :class:`torch.optim.Adafactor`.

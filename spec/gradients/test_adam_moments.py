@@ -37,8 +37,7 @@ def test_both_means_are_corrected(make, foreach):
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_epsilon_comes_after_the_root(foreach):
-    """``Adam`` adds ``eps`` to the corrected root of ``exp_avg_sq``: at a gradient of ``eps``, the first step
-    is half of ``lr``.
+    """``Adam`` adds ``eps`` after the root of ``exp_avg_sq``: a gradient of ``eps`` steps by half of ``lr``.
 
     So steps depend on the size of gradients once these come near ``eps``, 1e-8 by default.
     """
@@ -214,6 +213,6 @@ def test_adam_may_decay_apart(grad, decayed):
 
 @pytest.mark.before("2.7")
 def test_adamw_was_a_class_of_its_own():
-    """``AdamW`` is no subclass of ``Adam``: both derive from ``Optimizer`` alone."""
+    """``AdamW`` is not a subclass of ``Adam``: both derive from ``Optimizer`` alone."""
     assert AdamW.__bases__ == Adam.__bases__ == (torch.optim.Optimizer,)
     assert not isinstance(AdamW([nn.Parameter(torch.zeros(1))]), Adam)

@@ -30,7 +30,7 @@ def test_a_loss_of_nan_is_not_found():
 
 
 def test_the_last_operation_is_named_first():
-    """Anomaly mode names the operation nearest to the loss whose gradient is NaN, not where NaN began.
+    """``set_detect_anomaly`` names the operation nearest to the loss with a gradient of NaN, not the first.
 
     ``backward()`` goes from the loss on, and stops there.
     """

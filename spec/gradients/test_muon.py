@@ -145,3 +145,4 @@ def test_muon_decays_by_default():
     torch.optim.Muon([weight], lr=0.5).step()
 
     assert weight.tolist() == [pytest.approx([2.0 * (1 - 0.5 * 0.1)])] * 4
+    assert torch.optim.Muon([weight]).param_groups[0]["weight_decay"] == 0.1

@@ -35,7 +35,7 @@ def test_maximize_turns_the_gradient(make, foreach):
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 @pytest.mark.parametrize("make", [optim.NAdam, optim.RAdam])
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.4")
 def test_nadam_and_radam_maximize(make, foreach):
     """``NAdam(maximize=True)`` and ``RAdam(maximize=True)`` step as if ``grad`` had the other sign."""
     found = []
@@ -113,7 +113,7 @@ def test_what_each_optimizer_keeps(make, kept, foreach):
     assert [list(state[key].shape) for key in large] == [[2, 3]] * len(large)
 
 
-@pytest.mark.since("2.7")
+@pytest.mark.since("2.8")
 @pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.NAdam, optim.Adagrad, optim.Adadelta])
 def test_a_rate_with_a_dimension_counts(make):
     """``Adam``, ``SGD`` and others take a one-dimensional ``lr`` of one element, and use it like a number."""
@@ -130,7 +130,7 @@ def test_a_rate_with_a_dimension_counts(make):
     assert found[0] < 3.0
 
 
-@pytest.mark.before("2.7")
+@pytest.mark.before("2.8")
 @pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.NAdam, optim.Adagrad, optim.Adadelta])
 def test_a_rate_with_a_dimension_failed_later(make):
     """``Adam`` takes a one-dimensional ``lr`` of one element, and raises ``TypeError`` in ``step()``.
@@ -181,11 +181,11 @@ def test_betas_may_be_tensors(make):
 
 
 @pytest.mark.since("2.4")
-@pytest.mark.parametrize("make", [optim.SGD, optim.Adam, optim.AdamW, optim.Adagrad])
+@pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])
 def test_fused_is_one_way_of_three(make):
-    """``Adam`` and ``SGD`` raise ``RuntimeError`` for ``fused=True`` with ``foreach`` or ``differentiable``.
+    """``Adam`` and ``AdamW`` raise ``RuntimeError`` for ``fused`` with ``foreach`` or ``differentiable``.
 
-    So do ``AdamW`` and ``Adagrad``. One of them at a time: they are ways to compute the same step.
+    One of them at a time: they are ways to compute the same step.
     """
     weight = nn.Parameter(torch.tensor([3.0], device="cpu"))
     with pytest.raises(RuntimeError, match=r"^`fused` and `foreach` cannot be `True` together.$"):
@@ -245,7 +245,7 @@ def test_a_step_may_be_differentiated(make):
 
 
 def test_an_unknown_option_is_kept():
-    """An optimizer keeps an option that it does not know in a parameter group, and ignores it.
+    """An :class:`~torch.optim.Optimizer` keeps an unknown option in a parameter group, and ignores it.
 
     So a misspelled ``"weigth_decay"`` or ``"learning_rate"`` does nothing, where the constructor raises
     ``TypeError``. Your own notes, like a name of the group, may stand there.
@@ -263,7 +263,10 @@ def test_an_unknown_option_is_kept():
 
 
 def test_a_group_may_be_empty():
-    """An optimizer raises ``ValueError`` for an empty list of parameters; a group may have empty ``params``."""
+    """An optimizer raises ``ValueError`` for an empty list of parameters; a group may have empty ``params``.
+
+    ``step()`` does nothing then. See :class:`torch.optim.Optimizer`.
+    """
     with pytest.raises(ValueError, match=r"^optimizer got an empty parameter list$"):
         optim.SGD([], lr=0.5)
     optimizer = optim.SGD([{"params": []}, {"params": [], "lr": 0.25}], lr=0.5)

@@ -34,7 +34,10 @@ def test_adagrad_sums_up_squares(foreach):
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_adagrad_lowers_its_rate(foreach):
-    """``lr_decay`` of ``Adagrad`` divides the rate by ``1 + (step - 1) * lr_decay``; ``lr`` stays as it is."""
+    """``lr_decay`` of ``Adagrad`` divides the rate by ``1 + (step - 1) * lr_decay``; ``lr`` stays as it is.
+
+    So the first step is made with ``lr``.
+    """
     weight, seen = nn.Parameter(torch.tensor([0.0])), []
     optimizer = Adagrad([weight], lr=1.0, lr_decay=0.5, foreach=foreach)
     for grad in (3.0, 4.0, 12.0):
@@ -113,8 +116,7 @@ def test_where_epsilon_goes(foreach):
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_adadelta_divides_by_its_own_steps(foreach):
-    """``Adadelta`` multiplies a gradient by the root of ``acc_delta``, a mean of its squared steps, over that
-    of ``square_avg``.
+    """``Adadelta`` multiplies gradients by the root of ``acc_delta``, its squared steps, over ``square_avg``.
 
     With ``lr=1.0`` and ``eps=1e-6``, the defaults, it begins with steps of 0.003, whatever the gradient is.
     """
@@ -136,8 +138,8 @@ def test_adadelta_divides_by_its_own_steps(foreach):
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_rprop_looks_at_signs(foreach):
-    """``Rprop`` begins with steps of ``lr``, times 1.2 while the sign stays; where it turns, halves them and
-    waits once.
+    """``Rprop`` steps by ``lr``, then 1.2 times that while the sign stays; where it turns, it waits and
+    halves.
 
     The size of a gradient does not matter, so it is for whole data sets and not for batches. ``etas`` are the
     two factors.
