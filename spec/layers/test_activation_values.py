@@ -236,10 +236,11 @@ def test_silu_and_its_piecewise_kin():
     """
     x = torch.tensor([-4.0, -1.5, 0.0, 1.5, 4.0])
 
-    assert torch.allclose(nn.SiLU()(x), x * torch.sigmoid(x))
-    assert nn.Hardsigmoid()(x).tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert nn.Hardswish()(x).tolist() == [0, -0.375, 0, 1.125, 4]
-    assert torch.allclose(nn.Mish()(x), x * torch.tanh(F.softplus(x)))
+    for inplace in (False, True):
+        assert torch.allclose(nn.SiLU(inplace)(x.clone()), x * torch.sigmoid(x))
+        assert nn.Hardsigmoid(inplace)(x.clone()).tolist() == [0, 0.25, 0.5, 0.75, 1]
+        assert nn.Hardswish(inplace)(x.clone()).tolist() == [0, -0.375, 0, 1.125, 4]
+        assert torch.allclose(nn.Mish(inplace)(x.clone()), x * torch.tanh(F.softplus(x)))
 
 
 def test_sigmoids_saturate():

@@ -209,8 +209,9 @@ def test_it_prints_its_class_only():
     class UninitializedScale(UninitializedParameter):
         pass
 
-    assert repr(UninitializedParameter()) == "<UninitializedParameter>"
-    assert repr(UninitializedBuffer()) == "<UninitializedBuffer>"
+    for dtype in (torch.float32, torch.float64):
+        assert repr(UninitializedParameter(False, dtype=dtype)) == "<UninitializedParameter>"
+        assert repr(UninitializedBuffer(device="meta", dtype=dtype)) == "<UninitializedBuffer>"
     assert repr(UninitializedScale()) == "<UninitializedScale>"
 
 

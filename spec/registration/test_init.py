@@ -123,14 +123,15 @@ def test_no_module_before_init():
 
 
 @pytest.mark.question("Q03")
-def test_no_parameter_before_init():
+@pytest.mark.parametrize("trained", [True, False])
+def test_no_parameter_before_init(trained):
     """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` before ``super().__init__()`` raises
     ``AttributeError``.
     """
 
     class Net(nn.Module):
         def __init__(self):
-            self.scale = nn.Parameter(torch.rand(2))
+            self.scale = nn.Parameter(torch.rand(2), requires_grad=trained)
             super().__init__()
 
     with pytest.raises(AttributeError, match=r"^cannot assign parameters before Module.__init__\(\) call$"):
@@ -138,15 +139,16 @@ def test_no_parameter_before_init():
 
 
 @pytest.mark.question("Q03")
+@pytest.mark.parametrize("persistent", [True, False])
 @pytest.mark.since("2.5")
-def test_no_buffer_before_init():
+def test_no_buffer_before_init(persistent):
     """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` before ``super().__init__()`` raises
     ``AttributeError``.
     """
 
     class Net(nn.Module):
         def __init__(self):
-            self.mean = nn.Buffer(torch.rand(2))
+            self.mean = nn.Buffer(torch.rand(2), persistent=persistent)
             super().__init__()
 
     with pytest.raises(AttributeError, match=r"^cannot assign buffer before Module.__init__\(\) call$"):

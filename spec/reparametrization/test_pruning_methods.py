@@ -272,14 +272,15 @@ def test_a_container_is_made_of_methods():
     """A :class:`~torch.nn.utils.prune.PruningContainer` can be created from a pruning method and accepts
     others of the same parameter.
     """
-    method, other = prune.Identity(), prune.L1Unstructured(1)
-    method._tensor_name = other._tensor_name = "weight"
+    method, second, third = prune.Identity(), prune.L1Unstructured(1), prune.RandomStructured(1)
+    method._tensor_name = second._tensor_name = third._tensor_name = "weight"
 
     container = prune.PruningContainer(method)
     assert list(container) == [method]
 
-    container.add_pruning_method(other)
-    assert list(container) == [method, other]
+    for other in (second, third):
+        container.add_pruning_method(other)
+    assert list(container) == [method, second, third]
 
 
 def test_a_container_is_made_of_one_method():

@@ -297,10 +297,10 @@ def test_a_parameter_that_is_none_has_no_value():
         register_parametrization(layer, "bias", nn.ReLU())
 
 
-@pytest.mark.parametrize("name", ["0.weight", "0.running_mean", "0.absent"])
+@pytest.mark.parametrize("name", ["0.weight", "0.running_mean", "0.absent", "1.0.weight"])
 def test_dotted_names_are_not_followed(name):
     """``register_parametrization`` raises ``ValueError`` for a dotted name such as ``"0.weight"``."""
-    net = nn.Sequential(nn.BatchNorm1d(2))
+    net = nn.Sequential(nn.BatchNorm1d(2), nn.Sequential(nn.PReLU()))
 
     with pytest.raises(ValueError, match=f"with name '{name}'"):
         register_parametrization(net, name, nn.ReLU())
