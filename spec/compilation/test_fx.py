@@ -213,12 +213,12 @@ def test_a_tracer_decides_on_leaves():
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_is_taken_over(training):
     """A :class:`~torch.fx.GraphModule` starts in the original's mode; ``train()`` also sets its layers."""
-    net = nn.Sequential(nn.Sequential(nn.Dropout()))
+    net = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Dropout()))
     traced = fx.symbolic_trace(net.train(training))
 
-    assert [traced.training, traced.get_submodule("0.0").training] == [training] * 2
+    assert [traced.get_submodule(name).training for name in ("", "0", "1.0")] == [training] * 3
     traced.train(not training)
-    assert [module.training for module in traced.modules()] == [not training] * 3
+    assert [module.training for module in traced.modules()] == [not training] * 4
 
 
 def test_conditions_on_values_are_an_error():
