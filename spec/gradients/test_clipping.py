@@ -168,7 +168,7 @@ def test_an_empty_generator_is_warned_of():
     exhausted = layer.parameters()
     list(exhausted)
 
-    for parameters in (exhausted, nn.ReLU().parameters()):
+    for parameters in (exhausted, nn.ReLU().parameters(), (p for p in layer.parameters() if p.dim() > 2)):
         with pytest.warns(UserWarning, match="^`parameters` is an empty generator, no gradient"):
             clip_grad_norm_(parameters, 3.5)
     assert layer.bias.grad.tolist() == [30.0, 40.0, 50.0]

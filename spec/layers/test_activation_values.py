@@ -293,3 +293,30 @@ def test_integers(dtype):
     for layer in (nn.GELU(), nn.SiLU(), nn.Softmax(0), nn.ELU()):
         with pytest.raises(RuntimeError, match=r"not implemented for '(Char|Short|Int|Long)'"):
             layer(numbers)
+
+
+@pytest.mark.since("2.15")
+def test_hardtanh_takes_unsigned_integers():
+    """``nn.Hardtanh`` with its default limits takes uint8, and clamps it to at most 1.
+
+    Up to torch 2.14 it raised ``RuntimeError``, since its lower limit is negative.
+    """
+    numbers = torch.tensor([3, 0, 1], dtype=torch.uint8)
+
+    clamped = nn.Hardtanh()(numbers)
+
+    assert [clamped.dtype, clamped.tolist()] == [torch.uint8, [1, 0, 1]]
+    assert nn.Hardtanh(-1.0, 2.0)(numbers).tolist() == [2, 0, 1]
+
+
+@pytest.mark.before("2.15")
+def test_hardtanh_refused_unsigned_integers():
+    """``nn.Hardtanh`` with its default limits raises ``RuntimeError`` for uint8.
+
+    Its lower limit is negative: ``nn.Hardtanh(0.0, 1.0)`` takes it.
+    """
+    numbers = torch.tensor([3, 0, 1], dtype=torch.uint8)
+
+    with pytest.raises(RuntimeError, match="cannot do hardtanh on an unsigned type with negative limits"):
+        nn.Hardtanh()(numbers)
+    assert nn.Hardtanh(0.0, 1.0)(numbers).tolist() == [1, 0, 1]

@@ -99,12 +99,10 @@ def test_missing_named_arguments_are_empty_dicts(named):
     assert scatter_kwargs((1,), named, [0, 1, 2]) == (((1,), (1,), (1,)), ({}, {}, {}))
 
 
-def test_missing_arguments_are_empty_tuples():
+@pytest.mark.parametrize("given", [(), None])
+def test_missing_arguments_are_empty_tuples(given):
     """With only keyword arguments ``scatter_kwargs`` also returns an empty tuple for each device."""
-    for positional in ((), None):
-        args, kwargs = scatter_kwargs(positional, {"a": 2}, [0, 1, 2])
-
-        assert (args, kwargs) == (((), (), ()), ({"a": 2}, {"a": 2}, {"a": 2}))
+    assert scatter_kwargs(given, {"a": 2}, [0, 1, 2]) == (((), (), ()), ({"a": 2}, {"a": 2}, {"a": 2}))
 
 
 def test_without_arguments_there_is_no_piece():

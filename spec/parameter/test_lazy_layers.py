@@ -220,7 +220,7 @@ def test_construction_draws_nothing():
     """
     x, before = torch.rand(2, 5), torch.get_rng_state()
 
-    layer = nn.LazyLinear(3)
+    layer, _ = nn.LazyLinear(3), nn.LazyLinear(3, bias=False)
     nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm1d())
 
     assert torch.equal(torch.get_rng_state(), before)

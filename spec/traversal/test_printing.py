@@ -276,8 +276,8 @@ def test_a_module_list_indents_blank_lines():
 
 def test_a_cycle_cannot_be_printed():
     """``print(net)`` raises ``RecursionError`` if a module in ``net`` contains its own parent."""
-    net = nn.Sequential(nn.Sequential())
-    net[0].back = net
+    for inner in (nn.Module(), nn.Sequential(), nn.ModuleList(), nn.ModuleDict()):
+        inner.back = net = nn.Sequential(inner)
 
-    with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
-        repr(net)
+        with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
+            repr(net)
