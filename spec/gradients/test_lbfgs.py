@@ -164,7 +164,7 @@ def test_one_line_search_is_known():
     assert weight.tolist() == [4.0]
 
 
-@pytest.mark.since("2.15")
+@pytest.mark.since("2.14")
 @pytest.mark.parametrize("search", [None, "strong_wolfe"], ids=["plain", "line_search"])
 def test_lbfgs_may_maximize(search):
     """``LBFGS(maximize=True)`` climbs, and returns the loss of the closure with its own sign."""
@@ -181,7 +181,7 @@ def test_lbfgs_may_maximize(search):
     assert weight.item() == pytest.approx(0.0, abs=1e-4)
 
 
-@pytest.mark.before("2.15")
+@pytest.mark.before("2.14")
 def test_lbfgs_did_not_maximize():
     """``LBFGS`` raises ``TypeError`` for ``maximize``: return the negative loss from the closure."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'maximize'"):
