@@ -242,7 +242,18 @@ def test_prelu_is_computed_in_bfloat16():
         assert [nn.PReLU()(value).dtype for value in (x, x.bfloat16())] == [torch.bfloat16, torch.bfloat16]
 
 
-@pytest.mark.since("2.1")
+@pytest.mark.before("2.1")
+def test_prelu_was_not_cast():
+    """In ``torch.autocast("cpu")``, ``nn.PReLU`` keeps float32 and raises ``RuntimeError`` for bfloat16 input."""
+    x = torch.rand(2)
+
+    with torch.autocast("cpu"):
+        assert nn.PReLU()(x).dtype is torch.float32
+        with pytest.raises(RuntimeError, match="Type promoting not supported"):
+            nn.PReLU()(x.bfloat16())
+
+
+@pytest.mark.since("2.3")
 def test_bilinear_is_not_cast():
     """In ``torch.autocast("cpu")``, ``nn.Bilinear`` raises ``RuntimeError`` for bfloat16 input.
 
@@ -254,6 +265,17 @@ def test_bilinear_is_not_cast():
         assert layer(x, x).dtype is torch.float32
         with pytest.raises(RuntimeError, match="All tensors must have the same dtype"):
             layer(x.bfloat16(), x.bfloat16())
+
+
+@pytest.mark.before("2.3")
+def test_bilinear_took_bfloat16():
+    """In ``torch.autocast("cpu")``, ``nn.Bilinear`` returns float32 for bfloat16 input as well."""
+    x = torch.rand(2)
+
+    with torch.autocast("cpu"):
+        assert [nn.Bilinear(2, 2, 1)(value, value).dtype for value in (x, x.bfloat16())] == [
+            torch.float32
+        ] * 2
 
 
 @pytest.mark.since("2.7")
