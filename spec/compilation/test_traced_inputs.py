@@ -137,7 +137,7 @@ def test_values_become_constants():
 
 
 def test_other_methods_are_traced_by_name():
-    """:func:`torch.jit.trace_module` traces several methods, each with its inputs, ``trace`` only ``forward``.
+    """``torch.jit.trace_module`` traces several methods, each with its inputs, ``trace`` only ``forward``.
 
     The methods share the parameters. ``torch.jit.trace`` of a bound method raises ``AttributeError``.
     """
@@ -206,7 +206,7 @@ def test_no_grad_inside_is_lost():
 
 
 def test_tracing_without_gradients_freezes_nothing():
-    """A module traced by ``torch.jit.trace`` under ``no_grad`` still computes gradients when called outside."""
+    """A module traced by ``torch.jit.trace`` under ``no_grad`` computes gradients when called outside."""
     layer, x = nn.Linear(1, 1, bias=False), torch.tensor([7.0])
     with torch.no_grad():
         traced = torch.jit.trace(layer, x)
@@ -215,3 +215,17 @@ def test_tracing_without_gradients_freezes_nothing():
 
     assert traced.weight is layer.weight
     assert layer.weight.grad.tolist() == [[7.0]]
+
+
+def test_a_dict_is_read_by_its_keys():
+    """A module of ``torch.jit.trace`` reads a dict by its keys, in any order, and ignores further ones."""
+
+    class Net(nn.Module):
+        def forward(self, parts):
+            return parts["a"] * 10 + parts["b"]
+
+    a, b = torch.tensor([3.0]), torch.tensor([5.0])
+    traced = torch.jit.trace(Net(), ({"a": a, "b": b},))
+
+    assert traced({"b": b * 2, "a": a}).item() == 40.0
+    assert traced({"c": b * 7, "a": a, "b": b * 3}).item() == 45.0
