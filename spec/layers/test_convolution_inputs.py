@@ -27,18 +27,20 @@ def test_a_kernel_that_is_larger(make):
     assert make(1, 1, 6, padding=1)(x).shape == (2, 1, *[1] * dims)
 
 
-@pytest.mark.parametrize("make", [nn.MaxPool2d, nn.AvgPool2d, nn.MaxPool3d, nn.AvgPool3d])
+@pytest.mark.parametrize("make", [nn.MaxPool2d, nn.AvgPool2d])
 def test_a_window_that_is_larger(make):
     """``MaxPool2d`` and ``AvgPool2d`` raise ``RuntimeError`` "Output size is too small" for a larger kernel.
 
-    So do their 3-D forms. ``nn.AdaptiveAvgPool2d`` has no such limit.
+    The forms for one and three dimensions raise too, with other words. ``nn.AdaptiveAvgPool2d`` has no such
+    limit.
     """
-    x = torch.rand(2, 1, *[2] * int(make.__name__[-2]))
+    x = torch.rand(2, 1, 2, 5)
 
-    with pytest.raises(RuntimeError, match="Output size is too small"):
-        make(3, stride=1)(x)
+    for kernel in (3, (3, 1), (1, 6)):
+        with pytest.raises(RuntimeError, match="Output size is too small"):
+            make(kernel, stride=1)(x)
 
-    assert make(2)(x).flatten(1).shape == (2, 1)
+    assert make(2)(x).shape == (2, 1, 1, 2)
 
 
 def test_bytes_are_not_cast():
@@ -53,7 +55,7 @@ def test_bytes_are_not_cast():
         RuntimeError, match=r"Input type \(unsigned char\) and bias type \(float\) should be the same"
     ):
         layer(image)
-    with pytest.raises(RuntimeError, match="mat1 and mat2 must have the same dtype"):
+    with pytest.raises(RuntimeError, match=r"must have the same dtype|expected scalar type"):
         nn.Linear(2, 1)(image)
 
     assert layer(image.float() / 255).shape == (1, 1, 2, 2)

@@ -101,6 +101,25 @@ def test_hooks_stay_and_attributes_go():
     assert hasattr(copied[0], "note") is False
 
 
+def test_fusing_doubles_pre_hooks():
+    """After ``torch.ao.quantization.fuse_modules`` forward pre-hooks of a convolution run twice in a call.
+
+    Pre-hooks of the norm that was fused into it are lost; its forward hooks run behind those of the
+    convolution. Register hooks after fusing.
+    """
+    net, calls = nn.Sequential(nn.Conv1d(1, 1, 1), nn.BatchNorm1d(1)).eval(), []
+    for name, layer in net.named_children():
+        layer.register_forward_pre_hook(lambda module, args, name=name: calls.append(f"pre {name}"))
+        layer.register_forward_hook(lambda module, args, output, name=name: calls.append(f"post {name}"))
+
+    quantization.fuse_modules(net, ["0", "1"])(torch.rand(1, 1, 4))
+
+    assert calls == ["pre 0", "pre 0", "post 0", "post 1"]
+    calls.clear()
+    net(torch.rand(1, 1, 4))
+    assert calls == ["pre 0", "post 0", "pre 1", "post 1"]
+
+
 def test_the_root_is_not_replaced():
     """``quantize_dynamic(nn.Linear(2, 3))`` replaces nothing: only submodules, and only of that very class.
 
