@@ -341,13 +341,12 @@ def test_a_lazy_normalisation_without_statistics(lazy, ordinary, dimensions):
     """``running_mean`` of ``nn.LazyBatchNorm1d(track_running_stats=False)`` is ``None``, also after a
     call.
     """
-    layer = lazy(track_running_stats=False)
+    for layer in (lazy(affine=False, track_running_stats=False), lazy(track_running_stats=False)):
+        assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
 
-    assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
+        layer(torch.rand(4, 5, *[6] * dimensions))
 
-    layer(torch.rand(4, 5, *[6] * dimensions))
-
-    assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
+        assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
     assert layer.weight.shape == (5,)
 
 

@@ -69,8 +69,13 @@ def test_what_the_class_defines():
     ``_version`` is the version of the class's state dict; :attr:`~torch.nn.Module.dump_patches` has no
     effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
+
+    class Newer(nn.Module):
+        _version = 5
+
     assert nn.Module._version == 1
     assert nn.Module().state_dict()._metadata == {"": {"version": 1}}
+    assert Newer().state_dict()._metadata == {"": {"version": 5}}
     assert nn.Module.dump_patches is False
     assert nn.Module.call_super_init is False
 
