@@ -18,31 +18,28 @@ def test_a_compiled_layer_joins_the_outer_graph(in_place):
     The layer's own backend compiles it only where it is called from outside of that graph.
     """
 
-    class Layer(nn.Module):
-        def forward(self, x):
-            return x.tanh()
-
-    class Net(nn.Module):
-        def __init__(self):
+    class Triple(nn.Module):
+        def __init__(self, inner):
             super().__init__()
-            self.layer = Layer()
+            self.inner = inner
 
         def forward(self, x):
-            return self.layer(x) * 3
+            return self.inner(x) * 3
 
     graphs = []
 
     def backend(name):
         return lambda graph, inputs: graphs.append(name) or graph.forward
 
-    net, x = Net(), torch.rand(2)
+    layer, x = Triple(nn.Identity()), torch.tensor([2.0])
+    net = Triple(layer)
     if in_place:
-        net.layer.compile(backend=backend("inner"))
+        layer.compile(backend=backend("inner"))
     else:
-        net.layer = torch.compile(net.layer, backend=backend("inner"))
-    torch.compile(net, backend=backend("outer"), fullgraph=True)(x)
+        net.inner = torch.compile(layer, backend=backend("inner"))
+    assert torch.compile(net, backend=backend("outer"), fullgraph=True)(x).item() == 18.0
     assert graphs == ["outer"]
-    net(x)
+    assert net(x).item() == 18.0
     assert graphs == ["outer", "inner"]
 
 

@@ -244,7 +244,7 @@ def test_prelu_is_computed_in_bfloat16():
 
 @pytest.mark.before("2.1")
 def test_prelu_was_not_cast():
-    """In ``torch.autocast("cpu")``, ``nn.PReLU`` keeps float32 and raises ``RuntimeError`` for bfloat16 input."""
+    """In ``torch.autocast("cpu")``, ``nn.PReLU`` raises ``RuntimeError`` for bfloat16 input."""
     x = torch.rand(2)
 
     with torch.autocast("cpu"):
