@@ -79,10 +79,10 @@ def test_the_weight_of_an_ignored_class_does_not_count():
     """
     scores, target = torch.tensor([*SCORES, [3.0, 1.0, 2.0]]), torch.tensor([1, 2, 0])
 
-    loss = nn.CrossEntropyLoss(weight=torch.tensor([2.0, 8.0, 1.0]), ignore_index=1)(scores, target)
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([4.0, 8.0, 1.0]), ignore_index=1)(scores, target)
 
     each = -scores.log_softmax(1)
-    torch.testing.assert_close(loss, (1.0 * each[1, 2] + 2.0 * each[2, 0]) / 3.0)
+    torch.testing.assert_close(loss, (1.0 * each[1, 2] + 4.0 * each[2, 0]) / 5.0)
 
 
 def test_a_row_without_probabilities_counts():
