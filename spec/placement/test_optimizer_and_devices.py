@@ -174,8 +174,8 @@ def test_fused_optimizers_convert_the_step():
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("Adam", {}), ("Adam", {"amsgrad": True}), ("AdamW", {}), ("AdamW", {"foreach": True}), ("NAdam", {})],
-    ids=["Adam", "amsgrad", "AdamW", "foreach", "NAdam"],
+    [("Adam", {}), ("Adam", {"amsgrad": True}), ("AdamW", {}), ("AdamW", {"amsgrad": True}), ("NAdam", {})],
+    ids=["Adam", "Adam amsgrad", "AdamW", "AdamW amsgrad", "NAdam"],
 )
 def test_the_step_is_counted_on_the_cpu(kind, options):
     """``step`` of ``Adam`` is a CPU tensor without dimensions, on whichever device the parameter is.
