@@ -56,8 +56,7 @@ def test_copies_are_shallow_only_at_the_leaves():
     first[0]["b"]["d"] = 4
     first[0]["e"] = 5
 
-    assert value == [{"a": [leaf], "b": {"c": leaf}}]
-    assert second == [{"a": [leaf], "b": {"c": leaf}}]
+    assert value == second == [{"a": [leaf], "b": {"c": leaf}}]
 
 
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
