@@ -212,8 +212,8 @@ def test_a_slice_of_elements_is_deleted():
     del layers[1:4:2]
     assert list(layers._modules.items()) == [("0", elements[0]), ("1", elements[2]), ("2", elements[4])]
     del layers[-1:]
-    del layers[:0:-1]
-    assert list(layers._modules.items()) == [("0", elements[0])]
+    del layers[0::-1]
+    assert list(layers._modules.items()) == [("0", elements[2])]
 
 
 def test_iteration_yields_every_element():
