@@ -157,7 +157,7 @@ def test_a_rate_is_one_number(make):
         make([weight], lr=torch.tensor([0.5, 0.25]))
 
 
-@pytest.mark.since("2.7")
+@pytest.mark.since("2.6")
 @pytest.mark.parametrize("make", [optim.Adam, optim.AdamW])
 def test_betas_may_be_tensors(make):
     """``betas`` of ``Adam`` and ``AdamW`` may be two tensors, if both are, and ``foreach`` is not asked for.
