@@ -20,7 +20,7 @@ from torch import nn
 
 from nnspec.contract import forks, not_applicable, tree
 from nnspec.contract.another_process import Elsewhere, building_elsewhere
-from nnspec.contract.builds import copied
+from nnspec.contract.builds import copied, looked_at
 from nnspec.contract.finding import SEVERITIES, Finding, read_sentence
 from nnspec.contract.limit import OutOfTime, within
 from nnspec.contract.outcomes import (
@@ -192,6 +192,7 @@ def _given(
         "construct": None if target.is_made else target.build,
         "example": target.example,
         "ready": lambda: tree.ready(build, target.example),
+        "looked_at": looked_at(lambda: tree.ready(build, target.example)),
         "other": other,
         "elsewhere": _once(elsewhere),
         "tmp_path": folder,

@@ -9,17 +9,19 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from nnspec.contract.findings.building import changed_by_building, not_built_on_meta
+from nnspec.contract.findings.building import changed_by_building, containers, not_built_on_meta
 from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
-from nnspec.contract.findings.gradients import first_step
+from nnspec.contract.findings.gradients import first_step, missed_by_backward
 from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
-from nnspec.contract.findings.names import shared_by_builds
+from nnspec.contract.findings.names import names_differ, order_differs, shared_by_builds
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.findings.rows import no_batch
+from nnspec.contract.findings.using_inputs import uncounted
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in, varied
 from nnspec.contract.tree import Build, attribute, forget_builds, parameters, ready, tensors
@@ -88,10 +90,41 @@ def kept_from_the_first_call(build: Build, example: Example) -> list[str]:
     return ["with other inputs a second call gives what a first one does not: it takes what that has kept"]
 
 
+class TwoBuilds(NamedTuple):
+    """What is found where a module is built twice."""
+
+    shared: list[str]
+    changed: list[str]
+    renamed: list[str]
+
+
 @functools.cache
+def two_builds(build: Build) -> TwoBuilds:
+    """What two builds share, what the second changes of the first, and how their names differ."""
+    net = build()
+    before, another = containers(net), build()
+    return TwoBuilds(
+        shared_by_builds(net, another),
+        changed_by_building(before, another),
+        names_differ(net, another) + order_differs(net, another),
+    )
+
+
 def sharing(build: Build) -> list[str]:
     """The tensors that two builds share."""
-    return shared_by_builds(build(), build())
+    return two_builds(build).shared
+
+
+@functools.cache
+def missed(build: Build, example: Example) -> dict[str, bool]:
+    """Parameters that backward misses in a fresh module, each with whether forward uses it."""
+    return missed_by_backward(ready(build, example), example)
+
+
+@functools.cache
+def without_effect(build: Build, example: Example) -> list[str]:
+    """Inputs that may be anything, of a fresh module."""
+    return uncounted(ready(build, example), example)
 
 
 def no_assign() -> list[str]:
@@ -174,13 +207,14 @@ def unpicklable_in_torch(net: nn.Module) -> list[str]:
 
 def forget() -> None:
     """Let go of the modules that were looked at."""
-    for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
+    for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, two_builds):
         remembered.cache_clear()
+    missed.cache_clear()
+    without_effect.cache_clear()
     without_batch.cache_clear()
     kept_from_the_first_call.cache_clear()
     wrong_in_float64.cache_clear()
     in_bfloat16.cache_clear()
-    changed_by_building.cache_clear()
     first_step.cache_clear()
     in_half.cache_clear()
     forget_builds()

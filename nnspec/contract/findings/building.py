@@ -332,17 +332,23 @@ def _passed_to_each(net: nn.Module) -> Iterator[str]:
                 )
 
 
-@functools.cache
-def changed_by_building(build: Build) -> list[str]:
-    """Containers that two builds share, and that building changes."""
-    net = build()
-    before = {
+#: The lists, dicts and sets that modules hold, by path and name, each with a copy.
+Containers = dict[tuple[str, str], tuple[Any, Any]]
+
+
+def containers(net: nn.Module) -> Containers:
+    """The lists, dicts and sets that a module and its parts hold, each with a copy."""
+    return {
         (path, name): (value, copy.copy(value))
         for path, module in net.named_modules()
         for name, value in vars(module).items()
         if type(value) in (dict, list, set) and name not in OF_TORCH
     }
-    other = dict(build().named_modules())
+
+
+def changed_by_building(before: Containers, another: nn.Module) -> list[str]:
+    """Containers of one build that another shares, and that building it changed."""
+    other = dict(another.named_modules())
     return [
         f"`{dotted(path, name)}` is one {type(value).__name__} in all builds, and building changes it: what "
         "a build does depends on those before it; make it in __init__, and give no list or dict as a default"

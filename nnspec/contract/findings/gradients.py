@@ -6,9 +6,10 @@ import contextlib
 import copy
 import difflib
 import functools
+import math
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -221,6 +222,11 @@ def _noting(given: list[tuple[str, Tensor, Tensor]], name: str) -> Callable[...,
     return hook
 
 
+def are_finite(step: Step) -> bool:
+    """Whether a step went through, and the gradients that have values are numbers, and not infinite."""
+    return not step.refused and all(map(math.isfinite, step.gradients.values()))
+
+
 def flat_at_first(step: Step) -> set[str]:
     """Parameters whose gradient is zero, or rounding alone, where others have one."""
     largest = max(step.gradients.values(), default=0.0)
@@ -426,9 +432,9 @@ def refused_in_inference_mode(net: nn.Module, example: Example) -> list[str]:
     return []
 
 
-def unused_parameters(net: nn.Module, example: Example) -> list[str]:
+def unused_parameters(missed: Mapping[str, bool]) -> list[str]:
     """Parameters that require a gradient, get none, and that no torch function in forward is called with."""
-    unused = [name for name, seen in _missed(net, example).items() if not seen]
+    unused = [name for name, seen in missed.items() if not seen]
     if not unused:
         return []
     return [
@@ -438,9 +444,9 @@ def unused_parameters(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
-def cut_off(net: nn.Module, example: Example) -> list[str]:
+def cut_off(net: nn.Module, example: Example, missed: Mapping[str, bool]) -> list[str]:
     """Parameters that forward uses and that get no gradient all the same."""
-    cut = [name for name, seen in _missed(net, example).items() if seen]
+    cut = [name for name, seen in missed.items() if seen]
     if not cut:
         return []
     if refusing := _without_a_gradient(net, example, cut):
@@ -496,7 +502,7 @@ def _without_a_gradient(net: nn.Module, example: Example, cut: list[str]) -> lis
     ]
 
 
-def _missed(net: nn.Module, example: Example) -> dict[str, bool]:
+def missed_by_backward(net: nn.Module, example: Example) -> dict[str, bool]:
     """Parameters that require a gradient and get none, each with whether a function is called with it."""
     uses = Uses()
     reached = set(gradients(net, example, uses))

@@ -210,7 +210,7 @@ def test_nothing_keeps_it(ready, example, unless):
     yield found
 
 
-def test_every_input_counts(build, ready, example, unless):
+def test_every_input_counts(build, example, unless):
     """Every tensor that a module is given changes its outputs.
 
     A mask that is taken and not used lets everything through.
@@ -218,7 +218,7 @@ def test_every_input_counts(build, ready, example, unless):
     unless(not_applicable.unrepeatable(build, example))
     unless(not_applicable.kept_from_the_first_call(build, example))
 
-    yield using_inputs.uncounted(ready(), example)
+    yield not_applicable.without_effect(build, example)
 
 
 def test_what_is_masked_does_not_count(build, ready, example, unless):
@@ -227,7 +227,7 @@ def test_what_is_masked_does_not_count(build, ready, example, unless):
     A mask that is laid along the queries of attention instead of the keys hides nothing. And a recurrent
     layer of two directions starts in what lies past the lengths, unless it is packed.
     """
-    unless(not_applicable.unrepeatable(build, example) + using_inputs.uncounted(ready(), example))
+    unless(not_applicable.unrepeatable(build, example) + not_applicable.without_effect(build, example))
 
     yield using_inputs.seen_through(ready(), example)
     yield using_inputs.run_through(ready(), example)
@@ -238,7 +238,7 @@ def test_more_padding_does_not_count(build, ready, example, unless):
 
     The mean over all places is smaller the further a batch is filled up.
     """
-    unless(not_applicable.unrepeatable(build, example) + using_inputs.uncounted(ready(), example))
+    unless(not_applicable.unrepeatable(build, example) + not_applicable.without_effect(build, example))
     unless(using_inputs.seen_through(ready(), example))
 
     yield using_inputs.padding_counted(ready(), example)

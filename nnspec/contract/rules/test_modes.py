@@ -127,12 +127,12 @@ def test_norms_have_places(ready, example):
     yield modes.norms_of_one_place(net, example)
 
 
-def test_statistics_are_of_many_batches(build):
+def test_statistics_are_of_many_batches(looked_at):
     """The running statistics of a norm are those of many batches.
 
     The momentum of torch is the share of the new value, and in other libraries that of the old.
     """
-    yield modes.fast_statistics(build())
+    yield modes.fast_statistics(looked_at())
 
 
 def test_one_row_spoils_nothing(build, ready, example, unless):
