@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from nnspec.contract.findings.building import changed_by_building, not_built_on_meta
-from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
+from nnspec.contract.findings.calling import attributes, kept_tensors, layers_made, second_call_refused
 from nnspec.contract.findings.gradients import first_step
 from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
 from nnspec.contract.findings.names import shared_by_builds
@@ -55,7 +55,7 @@ def one_call_only(build: Build, example: Example) -> list[str]:
 @functools.cache
 def not_registered(build: Build, example: Example) -> list[str]:
     """What a fresh module holds and does not register, but for what can be registered for it."""
-    return hidden(register(ready(build, example)), example)
+    return hidden(register(ready(build, example)), example) or layers_made(ready(build, example), example)
 
 
 @functools.cache

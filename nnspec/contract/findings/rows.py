@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -183,7 +184,10 @@ def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
     expected = run(net, example)
 
     def counts(row: int) -> bool:
-        return bool(differences(run(net, example, lambda tensor: _with_another_row(tensor, row)), expected))
+        return any(
+            differences(run(net, example, lambda tensor, of=of: _with_another_row(tensor, row, of)), expected)  # type: ignore[misc]
+            for of in (_mirrored, _in_the_middle)  # a hinge is flat where two inputs are far apart
+        )
 
     try:
         first, last = counts(0), counts(size - 1)
@@ -199,19 +203,30 @@ def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
-def _with_another_row(tensor: Tensor, row: int) -> Tensor:
+def _with_another_row(tensor: Tensor, row: int, change: Callable[[Tensor], Tensor]) -> Tensor:
     """The same values but for one row, which has others of their kind."""
     if not tensor.dim() or tensor.layout != torch.strided or tensor.is_nested:
         return tensor
-    if tensor.dtype == torch.bool:
-        others = ~tensor
-    elif tensor.is_complex() or not tensor.numel():
-        others = -tensor
-    else:
-        others = tensor.max() + tensor.min() - tensor  # in their range, as probabilities have to be
     changed = tensor.clone()
-    changed[row] = others[row]
+    changed[row] = change(tensor)[row]
     return changed
+
+
+def _mirrored(tensor: Tensor) -> Tensor:
+    """Other values, in the range of these, as probabilities have to be."""
+    if tensor.dtype == torch.bool:
+        return ~tensor
+    if tensor.is_complex() or not tensor.numel():
+        return -tensor
+    return tensor.max() + tensor.min() - tensor
+
+
+def _in_the_middle(tensor: Tensor) -> Tensor:
+    """Values near the middle of the range of these, and so near those of another input."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return tensor
+    middle = (tensor.max() + tensor.min()) / 2
+    return middle + (tensor - middle) / 100
 
 
 def _masked_crosswise(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:
