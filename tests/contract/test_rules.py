@@ -23,6 +23,7 @@ from miniatures.reported import (
     AppliesAndReturnsNothing,
     HingeOfDistances,
     MovesAndReturnsNothing,
+    QuietTeacherFollowsAlways,
     far_apart,
 )
 from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted, traced
@@ -93,6 +94,15 @@ def test_what_moves_and_returns_nothing_is_no_fault_of_the_tool(judge, make):
 
     assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
     assert failures(verdicts)["modes.methods_return_it"].startswith("to() returns None instead of the module")
+
+
+def test_a_teacher_that_follows_in_eval_mode_is_told_when(judge):
+    told = failures(judge(Target("teacher", QuietTeacherFollowsAlways, rows)))
+
+    assert told["calling.parameters_stay"].startswith("`teacher.weight` differs in 8 of 8 values")
+    assert told["calling.parameters_stay"].endswith(
+        "after a call in eval mode; change it only if self.training"
+    )
 
 
 def test_a_hinge_that_one_pair_passes_counts_the_others(judge):
