@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nnspec.contract.findings.building import changed_by_building, containers, not_built_on_meta
-from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
+from nnspec.contract.findings.calling import attributes, kept_tensors, layers_made, second_call_refused
 from nnspec.contract.findings.gradients import first_step, missed_by_backward
 from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
 from nnspec.contract.findings.names import names_differ, order_differs, shared_by_builds
@@ -57,7 +57,7 @@ def one_call_only(build: Build, example: Example) -> list[str]:
 @functools.cache
 def not_registered(build: Build, example: Example) -> list[str]:
     """What a fresh module holds and does not register, but for what can be registered for it."""
-    return hidden(register(ready(build, example)), example)
+    return hidden(register(ready(build, example)), example) or layers_made(ready(build, example), example)
 
 
 @functools.cache

@@ -19,6 +19,13 @@ from miniatures.libraries import (
     KeepsMuchOfACall,
     ScoresAndRounds,
 )
+from miniatures.reported import (
+    AppliesAndReturnsNothing,
+    HingeOfDistances,
+    MovesAndReturnsNothing,
+    QuietTeacherFollowsAlways,
+    far_apart,
+)
 from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted, traced
 from miniatures.values import KnowsItsWhole, LosesMessages, LosesMessagesUnread, edges
 from torch import nn
@@ -79,6 +86,27 @@ def test_a_warning_in_a_layer_of_torch_has_no_place(judge):
     told = failures(judge(Target("loss", nn.KLDivLoss, lambda: ((torch.rand(3, 4), torch.rand(3, 4)), {}))))
 
     assert told["calling.torch_has_no_warning"].startswith("torch warns in a call: reduction: 'mean' divides")
+
+
+@pytest.mark.parametrize("make", [AppliesAndReturnsNothing, MovesAndReturnsNothing])
+def test_what_moves_and_returns_nothing_is_no_fault_of_the_tool(judge, make):
+    verdicts = judge(Target("moving", make, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert failures(verdicts)["modes.methods_return_it"].startswith("to() returns None instead of the module")
+
+
+def test_a_teacher_that_follows_in_eval_mode_is_told_when(judge):
+    told = failures(judge(Target("teacher", QuietTeacherFollowsAlways, rows)))
+
+    assert told["calling.parameters_stay"].startswith("`teacher.weight` differs in 8 of 8 values")
+    assert told["calling.parameters_stay"].endswith(
+        "after a call in eval mode; change it only if self.training"
+    )
+
+
+def test_a_hinge_that_one_pair_passes_counts_the_others(judge):
+    assert failures(judge(Target("hinge", HingeOfDistances, far_apart))) == {}
 
 
 @pytest.mark.parametrize("make", [Sparse, HasATaggedWeight])

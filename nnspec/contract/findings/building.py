@@ -83,7 +83,10 @@ def not_built_on_meta(build: Build) -> list[str]:
     if not elsewhere:
         return []
     if devices.given:
-        why = "the constructor has a device written in; leave device= away, or take it as an argument"
+        why = (
+            "the constructor has a device written in; leave device= away, or take it as an argument, None by "
+            "default"
+        )
     else:
         why = (
             "the constructor makes them with torch.Tensor(...), from numpy or from a tensor that was there "
@@ -301,13 +304,16 @@ def repeated(net: nn.Module) -> list[str]:
         for name, child in vars(module).get("_modules", {}).items():
             if child is not None and next(child.parameters(), None) is not None:
                 places.setdefault(id(child), []).append(dotted(path, name))
-        if isinstance(module, _CONTAINERS):
-            sentences += [
-                f"{listed(names)} are one module, with one set of parameters: [layer] * n repeats what it "
-                "holds; write [make() for _ in range(n)], unless that is meant"
-                for names in places.values()
-                if len(names) > 1
-            ]
+        why = (
+            "[layer] * n repeats what it holds; write [make() for _ in range(n)]"
+            if isinstance(module, _CONTAINERS)
+            else "what changes the one changes the other; copy.deepcopy gives one of its own"
+        )
+        sentences += [
+            f"{listed(names)} are one module, with one set of parameters: {why}, unless that is meant"
+            for names in places.values()
+            if len(names) > 1
+        ]
     return sentences
 
 

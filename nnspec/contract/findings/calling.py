@@ -106,10 +106,12 @@ def hooks_passed_by(net: nn.Module, example: Example) -> list[str]:
         for path, module in parts.items():
             del vars(module)["forward"]
             vars(module).update({"forward": own[path]} if path in own else {})
+    stores = Counter(id(module._forward_hooks) for module in parts.values())
     return [
         f"`{path}`.forward ran {times(count)}, its hooks {times(hooked[path])}: {_why_passed_by(parts[path])}"
         for path, count in runs.items()
         if count != hooked[path]
+        if stores[id(parts[path]._forward_hooks)] == 1  # what copy.copy gives has the hooks of the original
     ]
 
 
@@ -317,8 +319,14 @@ _PASSING = (
 )
 
 
-def changed_inputs(called: Any, fresh: Any) -> list[str]:
-    """Inputs that are not as they were before the call."""
+def changed_inputs(called: Any, fresh: Any, writes: Writes) -> list[str]:
+    """Inputs that are not as they were before the call.
+
+    Args:
+        called: the inputs after it.
+        fresh: others like it.
+        writes: what was seen in the call.
+    """
     (args, kwargs), (fresh_args, fresh_kwargs) = called, fresh
     different = differences(args, fresh_args, "args", exact=True)
     different += differences(kwargs, fresh_kwargs, "kwargs", exact=True)
@@ -330,13 +338,37 @@ def changed_inputs(called: Any, fresh: Any) -> list[str]:
         if tensor.requires_grad and not fresh.requires_grad
     ]
     return [
-        f"the input {difference} after the call; work on a copy: x = x + 1 for x += 1"
-        for difference in different
+        f"the input {difference} after the call{writes.told}; {writes.cure}" for difference in different
     ] + [
         f"the input `{path}` requires a gradient after the call, and did not before; mark a tensor of its "
         "own: x = x.detach().requires_grad_()"
         for path in marked
     ]
+
+
+class Writes(TorchFunctionMode):
+    """Notes what first works in place on a tensor that lies in the memory of an input.
+
+    Args:
+        inputs: what the module is given.
+    """
+
+    def __init__(self, inputs: object) -> None:
+        super().__init__()
+        self.told, self.cure = "", "work on a copy: x = x + 1 for x += 1"
+        self._inputs = {memory(tensor) for _, tensor in tensors_in(inputs)}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.told or not args or type(args[0]) is not Tensor or memory(args[0]) not in self._inputs:
+            return func(*args, **(kwargs or {}))
+        of, before = args[0], args[0]._version
+        result = func(*args, **(kwargs or {}))
+        if of._version != before:
+            name = getattr(func, "__name__", "a function").strip("_")
+            self.told = f": {name}{place(traceback.extract_stack()[:-1])} writes to it"
+            if (kwargs or {}).get("inplace") is True:
+                self.cure = "make what is first to work on an input with inplace=False"
+        return result
 
 
 def initialised_once(net: nn.Module, example: Example) -> bool:
@@ -354,13 +386,29 @@ def initialised_once(net: nn.Module, example: Example) -> bool:
 
 
 def changed_parameters(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
-    """Parameters that a call gave other values."""
+    """Parameters that a call gave other values.
+
+    What is frozen is left to no optimizer: in train mode forward may have it follow others, as a teacher
+    does.
+    """
     return [
         f"{difference} after a call; let forward compute from it and leave it to the optimizer, or use a "
         "parametrization"
+        if parameter.requires_grad
+        else f"{difference} after a call in eval mode; change it only if self.training"
         for name, parameter in parameters(net).items()
+        if parameter.requires_grad or not net.training
         for difference in differences(parameter.data, before.get(name, parameter.data), name, exact=True)
     ]
+
+
+def follows(net: nn.Module, before: dict[str, Tensor]) -> bool:
+    """Whether a call gave frozen parameters other values."""
+    return any(
+        differences(parameter.data, before.get(name, parameter.data), exact=True)
+        for name, parameter in parameters(net).items()
+        if not parameter.requires_grad
+    )
 
 
 def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
@@ -509,6 +557,7 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
     piled = _piled_up(
         net, {name: len(inside) for name, inside in kept.items() if len(inside)}, before, example
     )
+    used = _used_again(net, kept, before, example)
     moved = _moved_along(net)
     for attribute, inside in kept.items():
         new = {
@@ -537,10 +586,31 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
                 f"a tensor of shape {tuple(added[0].shape)}" if len(added) == 1 else f"{len(added)} tensors"
             )
             sentences.append(
-                f"`{attribute}` keeps {what} from the last call, which .to() does not move; return it, or "
-                "let who wants it register a forward hook"
+                f"`{attribute}` keeps {what} from the last call, which the next one computes with and .to() "
+                "does not move; compute it in each call, or keep it in a buffer with persistent=False"
+                if attribute in used
+                else f"`{attribute}` keeps {what} from the last call, which .to() does not move; return it, "
+                "or let who wants it register a forward hook"
             )
     return sentences
+
+
+def _used_again(
+    net: nn.Module, kept: dict[str, dict[str, Tensor]], before: dict[str, Tensor], example: Example
+) -> set[str]:
+    """Attributes with a tensor that a call has put there, and that the next one computes with."""
+    added = {
+        attribute: {id(tensor) for path, tensor in inside.items() if path not in before}
+        for attribute, inside in kept.items()
+    }
+    if not any(added.values()):
+        return set()
+    try:
+        with Uses() as uses:
+            run(net, example)
+    except Exception:
+        return set()  # whether it can be called again is another rule's matter
+    return {attribute for attribute, tensors in added.items() if tensors & uses.seen.keys()}
 
 
 def _piled_up(
@@ -630,6 +700,8 @@ def layers_made(net: nn.Module, example: Example) -> list[str]:
 
     with mock.patch.object(nn.Module, "register_parameter", noting):
         run(net, example)
+    stayed = {id(module) for module in net.modules()}
+    made = {key: module for key, module in made.items() if key not in stayed}
     return [
         f"forward makes a {kind}: in each call its parameters are new, no optimizer knows them, and no "
         "checkpoint has them; make it in __init__, on self"

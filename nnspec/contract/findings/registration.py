@@ -110,6 +110,11 @@ def plain_attributes(net: nn.Module, example: Example) -> list[str]:
     return sentences + computed_from_unregistered(net) + _on_classes(net)
 
 
+def modules_out_of_reach(net: nn.Module) -> list[str]:
+    """Modules that eval() does not reach, in containers or on classes: they go on in train mode."""
+    return modules_in_containers(net) + [one for one in _on_classes(net) if "is a module on" in one]
+
+
 def computed_from_unregistered(net: nn.Module) -> list[str]:
     """Attributes that are computed from a parameter which nothing else holds."""
     known = _registered(net)
@@ -334,7 +339,8 @@ def _moved_all_the_same(net: nn.Module, kind: Kind) -> set[str]:
     So it is for an object that a class moves itself, such as the states of a metric.
     """
     try:
-        copied = copy.deepcopy(net).to("meta")
+        copied = copy.deepcopy(net)
+        copied.to("meta")
     except Exception:
         return set()
     return {

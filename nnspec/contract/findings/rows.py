@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -182,13 +183,17 @@ def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
     (size,) = sizes
     expected = run(net, example)
 
-    def counts(row: int) -> bool:
-        return bool(differences(run(net, example, lambda tensor: _with_another_row(tensor, row)), expected))
+    def counts(row: int, change: Callable[[Tensor], Tensor] = _mirrored) -> bool:
+        again = run(net, example, lambda tensor: _with_another_row(tensor, row, change))
+        return bool(differences(again, expected))
 
     try:
         first, last = counts(0), counts(size - 1)
         if first == last or any(counts(row) for row in range(1, size - 1)):
             return []
+        rest = range(1, size) if first else range(size - 1)
+        if any(counts(row, _made_small) for row in rest):
+            return []  # a hinge is flat where two inputs are far apart, and not where they are near
     except Exception:
         return []  # of inputs that belong together, such as offsets, it refuses others
     which, place = ("first", 0) if first else ("last", -1)
@@ -199,19 +204,27 @@ def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
-def _with_another_row(tensor: Tensor, row: int) -> Tensor:
+def _with_another_row(tensor: Tensor, row: int, change: Callable[[Tensor], Tensor]) -> Tensor:
     """The same values but for one row, which has others of their kind."""
     if not tensor.dim() or tensor.layout != torch.strided or tensor.is_nested:
         return tensor
-    if tensor.dtype == torch.bool:
-        others = ~tensor
-    elif tensor.is_complex() or not tensor.numel():
-        others = -tensor
-    else:
-        others = tensor.max() + tensor.min() - tensor  # in their range, as probabilities have to be
     changed = tensor.clone()
-    changed[row] = others[row]
+    changed[row] = change(tensor)[row]
     return changed
+
+
+def _mirrored(tensor: Tensor) -> Tensor:
+    """Other values, in the range of these, as probabilities have to be."""
+    if tensor.dtype == torch.bool:
+        return ~tensor
+    if tensor.is_complex() or not tensor.numel():
+        return -tensor
+    return tensor.max() + tensor.min() - tensor
+
+
+def _made_small(tensor: Tensor) -> Tensor:
+    """Values near zero, and so near those of another input."""
+    return tensor / 1000 if tensor.is_floating_point() else tensor
 
 
 def _masked_crosswise(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:

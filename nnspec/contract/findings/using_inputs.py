@@ -289,7 +289,7 @@ def kept_for_a_length(make: Callable[[], nn.Module], example: Example) -> list[s
     made = [name for name, value in _noted(net).items() if before.get(name) != value]
     if not made or set(dict(net.named_modules())) != parts:
         return []
-    for dim in (1, 0):
+    for dim in (1, 0, 2, 3):
         shorter = shortened(example, dim)
         if shorter is None:
             continue

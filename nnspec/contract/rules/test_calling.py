@@ -68,16 +68,18 @@ def test_inputs_stay(ready, example):
 
     Whether a tensor requires a gradient is its owner's to say too.
     """
-    args, kwargs = example()
-    ready()(*args, **kwargs)
+    net, (args, kwargs) = ready(), example()
+    with calling.Writes((args, kwargs)) as writes:
+        net(*args, **kwargs)
 
-    yield calling.changed_inputs((args, kwargs), example())
+    yield calling.changed_inputs((args, kwargs), example(), writes)
 
 
-def test_parameters_stay(ready, example):
+def test_parameters_stay(build, ready, example, unless):
     """A call changes no parameter.
 
-    The first may, as data-dependent initialisation does, if it is noted that it has.
+    The first may, as data-dependent initialisation does, if it is noted that it has. And what is frozen may
+    follow other parameters in train mode.
     """
     net = ready()
     before = tree.copies(tree.parameters(net))
@@ -85,6 +87,13 @@ def test_parameters_stay(ready, example):
     found = calling.changed_parameters(net, before)
     if found and not calling.initialised_once(ready(), example):
         yield found
+    elif not found and calling.follows(net, before):
+        net.eval()
+        if not not_applicable.one_call_only(build, example):
+            unless([one for one in modes.random_in_eval(net, example) if "since each changes" in one])
+        before = tree.copies(tree.parameters(net))
+        nested.run(net, example)
+        yield calling.changed_parameters(net, before)
 
 
 def test_nothing_is_registered(ready, example):

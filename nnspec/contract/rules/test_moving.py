@@ -90,6 +90,7 @@ def test_float16_keeps_numbers(build, example, unless):
     There 1e-8 is zero, and a quotient with it under the line is none.
     """
     unless(not_applicable.not_registered(build, example) + not_applicable.unrepeatable(build, example))
+    unless(building.shadowed_methods(build()))
     unless(not_applicable.not_in_float64(build, example))
 
     yield moving.in_half(build, example).lost
@@ -100,7 +101,7 @@ def test_computing_in_float16(build, ready, example, unless):
 
     A mask is often filled with -1e9, which float16 cannot hold.
     """
-    unless(not_applicable.not_registered(build, example))
+    unless(not_applicable.not_registered(build, example) + building.shadowed_methods(build()))
     unless(not_applicable.not_in_float64(build, example))
     if moving.in_half(build, example).ran:
         return

@@ -57,9 +57,10 @@ def test_builds_share_nothing(construct):
 
 
 def test_a_container_holds_each_part_once(looked_at):
-    """A container holds no module with parameters twice, and no two of its parts hold the same one.
+    """No module holds a part with parameters twice, and no two parts of a container hold the same one.
 
-    It is one layer then, run several times, which is sometimes meant.
+    It is one layer then, run several times, which is sometimes meant; and a teacher that is the student is no
+    copy of it.
     """
     net = looked_at()
 
