@@ -579,7 +579,7 @@ MINIATURES = [
         CacheInAnAttribute,
         "calling.no_tensor_is_left_on_it",
         "`cache` keeps a tensor of shape (4,) from the last call",
-        "or let who wants it register a forward hook",
+        "compute it in each call, or keep it in a buffer with persistent=False",
         CacheThatIsNotPersistent,
     ),
 ]
