@@ -402,7 +402,8 @@ def on_meta(build: Build, ready: Build) -> tuple[nn.Module, list[nn.Parameter]]:
             return build(), []
     net = ready()
     before = list(parameters(net).values())
-    return net.to("meta"), before
+    net.to("meta")
+    return net, before
 
 
 def not_computed_after_a_call(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
@@ -562,4 +563,9 @@ def _cure(watch: _Watch) -> str:
             return f"forward calls torch.{name} without device=: give it device=x.device"
         if kwargs["device"] in (torch.device("cpu"), "cpu"):
             return f"forward calls torch.{name} with device={kwargs['device']}: give it device=x.device"
+    if watch.brought:
+        return (
+            f"forward brings a tensor to the CPU{watch.brought[0][1]}: take the device of the inputs, "
+            "x.device, and none that was named when the module was built"
+        )
     return "take the device from the inputs: x.to(y.device) for .cpu()"

@@ -4,8 +4,8 @@ In eval mode a batch is a matter of speed: what comes out for a row depends on t
 have any number of them.
 """
 
-from nnspec.contract import not_applicable
-from nnspec.contract.findings import modes, rows, viewing
+from nnspec.contract import not_applicable, tree
+from nnspec.contract.findings import calling, modes, rows, viewing
 
 
 def test_rows_are_independent(build, ready, example, unless):
@@ -18,6 +18,7 @@ def test_rows_are_independent(build, ready, example, unless):
     found = rows.rows_dependent(net, same, example)
     if found:
         unless(viewing.mixing(ready(), example) + rows.laid_crosswise(net, example))
+        unless(calling.changed_parameters(net, tree.copies(tree.parameters(ready()))))
     yield found
 
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from miniatures import Miniature, Net, rows, sequences
+from miniatures.carrying import PassesMessages
+from miniatures.carrying import graphs as nodes
 
 
 class PowerIteration(Net):
@@ -493,7 +495,7 @@ MINIATURES = [
         "modes.eval_is_deterministic",
         "two equal calls in eval mode differ, first in the forward of `ReturnsARandomRecord`: "
         "`output.scores` differs",
-        "and keep nothing from one call to the next",
+        "give it training=self.training",
         ReturnsARecord,
     ),
     Miniature(
@@ -558,7 +560,7 @@ MINIATURES = [
         NoiseOfTheParent,
         "modes.eval_is_deterministic",
         "two equal calls in eval mode differ, first in the forward of `NoiseOfTheParent`",
-        "and keep nothing from one call to the next",
+        "draw random numbers only if self.training",
         Net,
     ),
     Miniature(
@@ -691,4 +693,5 @@ CLEAN = {
     "a list of pictures": (TakesPictures, pictures),
     "inputs between zero and one": (nn.BCELoss, probabilities),
     "a layer that a backend lacks": (projecting, sequences),
+    "an input for each pair of rows": (PassesMessages, nodes),
 }
