@@ -1,5 +1,6 @@
 """Causes that a finding names where it has seen them, of modules with other findings besides."""
 
+import numpy as np
 import pytest
 import torch
 from miniatures import Net, rows, sequences
@@ -210,3 +211,16 @@ def test_what_was_computed_when_it_was_built_is_told_of_casts():
     not_applicable.forget()
 
     assert told.startswith("`scaled` is computed from parameters and kept")
+
+
+class AsksNumPy(Net):
+    """It takes a sine with NumPy."""
+
+    def forward(self, x):
+        return self.head(torch.from_numpy(np.sin(self.body(x).detach().numpy())))
+
+
+def test_what_numpy_cannot_take_under_autocast_is_told():
+    (told,) = using_inputs.refused_under_autocast(AsksNumPy(), rows)
+
+    assert told.endswith("NumPy has no bfloat16: write .float() before .numpy(), or compute with torch")

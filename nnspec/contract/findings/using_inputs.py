@@ -642,6 +642,8 @@ def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
         cure = "cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)"
         if "without overflow" in text_of(error):
             cure = "ask what is filled for its dtype, and not the input: torch.finfo(scores.dtype).min"
+        elif "unsupported ScalarType" in text_of(error):
+            cure = "NumPy has no bfloat16: write .float() before .numpy(), or compute with torch"
         return [
             f"under torch.autocast it raises {brief(error)}: there a layer returns another dtype than it is "
             f"given; {cure}"
