@@ -382,11 +382,20 @@ class CacheThatIsNotPersistent(Net):
         return super().forward(x * self.cache)
 
 
-class CacheInAnAttribute(CacheThatIsNotPersistent):
+class CacheThatAsksForItsDevice(CacheThatIsNotPersistent):
+    """No move takes it along, and none has to: where the inputs are elsewhere, it is made anew."""
+
     def __init__(self):
         super().__init__()
         del self.cache
         self.cache = None
+
+
+class CacheInAnAttribute(CacheThatAsksForItsDevice):
+    def forward(self, x):
+        if self.cache is None:
+            self.cache = torch.arange(4, device=x.device)
+        return Net.forward(self, x * self.cache)
 
 
 class AbsoluteValues(Net):
@@ -580,8 +589,8 @@ MINIATURES = [
     Miniature(
         CacheInAnAttribute,
         "calling.no_tensor_is_left_on_it",
-        "`cache` keeps a tensor of shape (4,) from the last call",
-        "or let who wants it register a forward hook",
+        "`cache` keeps a tensor of shape (4,) for the calls to come, which .to() does not move",
+        "a buffer with persistent=False",
         CacheThatIsNotPersistent,
     ),
 ]
@@ -688,6 +697,7 @@ CLEAN = {
     "a look unless compiled": (LooksUnlessCompiled, rows),
     "a look unless compiled, by name": (LooksUnlessCompiledByName, rows),
     "expanded buffer": (ExpandedBuffer, rows),
+    "a cache that asks for its device": (CacheThatAsksForItsDevice, rows),
     "complex parameters": (AbsoluteValues, rows),
     "an input of a subclass": (TakesASubclass, subclassed),
     "a list of pictures": (TakesPictures, pictures),
