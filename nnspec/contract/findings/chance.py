@@ -7,7 +7,7 @@ import traceback
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import kept_tensors, plain_values
@@ -85,19 +85,14 @@ class _Drawing(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.found:
             return func(*args, **(kwargs or {}))
-        before = _generator()
+        before = torch.get_rng_state()
         result = func(*args, **(kwargs or {}))
-        if not torch.equal(before, _generator()):
+        if not torch.equal(before, torch.get_rng_state()):
             self.found = (
                 getattr(func, "__name__", "a function").strip("_"),
                 place(traceback.extract_stack()[:-1]),
             )
         return result
-
-
-def _generator() -> Tensor:
-    with torch._C.DisableTorchFunction():
-        return torch.get_rng_state()
 
 
 _ONLY_IN_TRAINING = "draw random numbers only if self.training"
