@@ -28,24 +28,35 @@ from nnspec.contract.tree import Build, attribute, forget_builds, parameters, re
 from nnspec.contract.wording import brief, kind_of, listed, they
 
 
-@functools.cache
 def unrepeatable(build: Build, example: Example) -> list[str]:
     """Why the outputs of two calls in eval mode cannot be compared, even from the same seed."""
+    different, moved = _repeated(build, example)
+    return different + (
+        [f"each call changes {listed(moved)}, so outputs cannot be compared"] if moved else []
+    )
+
+
+def unlike(build: Build, example: Example) -> list[str]:
+    """Why two equal calls in eval mode are not alike, whatever they change on the module besides."""
+    return _repeated(build, example)[0]
+
+
+@functools.cache
+def _repeated(build: Build, example: Example) -> tuple[list[str], list[str]]:
+    """Why two equal calls are not alike, and the attributes whose tensors the second has changed again."""
     net = ready(build, example)
     net.eval()
     first = run(net, example)
     if not tensors_in(first):
-        return [f"its output, {kind_of(first)}, has no tensors to compare"]
+        return [f"its output, {kind_of(first)}, has no tensors to compare"], []
     if refusal := one_call_only(build, example):
-        return refusal
+        return refusal, []
     kept = {path: tensor.detach().clone() for path, tensor in attributes(net).items()}
     if differences(run(net, example), first):
-        return ["two equal calls in eval mode from the same seed differ, so outputs cannot be compared"]
+        return ["two equal calls in eval mode from the same seed differ, so outputs cannot be compared"], []
     now = attributes(net)
     moved = [path for path in kept if path in now and differences(now[path], kept[path], exact=True)]
-    if moved:
-        return [f"each call changes {listed(moved)}, so outputs cannot be compared"]
-    return []
+    return [], moved
 
 
 @functools.cache
@@ -154,10 +165,21 @@ def not_in_float64(build: Build, example: Example) -> list[str]:
 def wrong_in_float64(build: Build, example: Example) -> list[str]:
     """What keeps a fresh module from computing in float64."""
     net = register(ready(build, example))
-    if numbers := complex_numbers(net, example):
-        return numbers
+    if reasons := complex_numbers(net, example) + computed_and_kept(net):
+        return reasons
     net.double()
     return not_computed_in(net, example, torch.float64)
+
+
+def computed_and_kept(net: nn.Module) -> list[str]:
+    """Tensors that were computed from parameters when the module was built, which no cast reaches."""
+    computed = [name for name, tensor in kept_tensors(net).items() if tensor.grad_fn is not None]
+    if not computed:
+        return []
+    return [
+        f"{they(computed, 'is', 'are')} computed from parameters and kept; use a parametrization "
+        "(torch.nn.utils.parametrizations), or compute in forward"
+    ]
 
 
 def untrained(net: nn.Module) -> list[str]:
@@ -207,7 +229,7 @@ def unpicklable_in_torch(net: nn.Module) -> list[str]:
 
 def forget() -> None:
     """Let go of the modules that were looked at."""
-    for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, two_builds):
+    for remembered in (_repeated, one_call_only, not_registered, without_floating_output, two_builds):
         remembered.cache_clear()
     missed.cache_clear()
     without_effect.cache_clear()

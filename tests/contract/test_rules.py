@@ -129,6 +129,42 @@ def test_what_torch_traces_is_registered_and_copied_as_what_it_scripts(judge):
     }
 
 
+class MovesItsTable(Net):
+    """Its to() moves a table that is registered nowhere, and returns nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.arange(4.0)
+
+    def to(self, *args, **kwargs):
+        super().to(*args, **kwargs)
+        self.table = self.table.to(*args, **kwargs)
+
+    def forward(self, x):
+        return super().forward(x + self.table)
+
+
+def test_a_to_that_returns_nothing_is_no_fault_of_the_tool(judge):
+    verdicts = judge(Target("moves", MovesItsTable, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert failures(verdicts).keys() == {"modes.methods_return_it", "moving.as_a_part"}
+
+
+class SavesWhatItTrains(nn.Linear):
+    """A state_dict of its own, which takes no arguments."""
+
+    def state_dict(self):
+        return {"weight": self.weight}
+
+
+def test_what_a_narrow_override_raises_has_the_cure_of_its_rule(judge):
+    told = failures(judge(Target("saves", lambda: nn.Sequential(SavesWhatItTrains(4, 4)), rows)))
+
+    assert told["building.overrides_take_the_same"].startswith("`0.state_dict` is overridden")
+    assert told["loading.a_fresh_build_takes_the_state"].endswith("and pass them on, or another name")
+
+
 class Counts(nn.Module):
     def forward(self, x):
         return len(x)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from nnspec.contract.findings.masks import taken_for_its_inverse
 from nnspec.contract.findings.registration import OF_TORCH, Uses, is_standard
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in, varied
 from nnspec.contract.tree import (
@@ -205,9 +206,10 @@ def not_numbers(net: nn.Module, example: Example) -> list[str]:
         return []
     with _FirstNaN() as first:
         run(net, example)
+    cure = taken_for_its_inverse(net, example) or first.cure
     return [
         f"`{path}` is NaN in {number} of {tensor.numel()} values, and nothing in this example "
-        f"is{first.told}; {first.cure}"
+        f"is{first.told}; {cure}"
         for path, tensor in tensors_in(output)
         if (number := _nans(tensor))
     ]
@@ -392,8 +394,7 @@ def changed_parameters(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
     does.
     """
     return [
-        f"{difference} after a call; let forward compute from it and leave it to the optimizer, or use a "
-        "parametrization"
+        f"{difference} after a call; {_why_changed(net, name)}"
         if parameter.requires_grad
         else f"{difference} after a call in eval mode; change it only if self.training"
         for name, parameter in parameters(net).items()
@@ -409,6 +410,18 @@ def follows(net: nn.Module, before: dict[str, Tensor]) -> bool:
         for name, parameter in parameters(net).items()
         if not parameter.requires_grad
     )
+
+
+def _why_changed(net: nn.Module, name: str) -> str:
+    """What to do about a parameter that a call changes."""
+    path = name.rpartition(".")[0]
+    layer = net.get_submodule(path)
+    if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.max_norm is not None:
+        return (
+            f"max_norm={layer.max_norm:g} writes to the weight in each call, and in eval mode too; scale "
+            "what comes out instead, or clone() the weight wherever else it is used"
+        )
+    return "let forward compute from it and leave it to the optimizer, or use a parametrization"
 
 
 def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
@@ -452,10 +465,23 @@ _CALLS = 4
 def newly_registered(net: nn.Module, before: dict[str, str]) -> list[str]:
     """What is registered after a call and was not before, but for caches: buffers that are not persistent."""
     return [
-        f"the {kind} `{name}` is made by the first call: an optimizer made before it does not know it, and a "
-        "fresh build cannot load it; make it in __init__, or use a lazy layer"
+        f"the buffer `{name}` is made by the first call: a checkpoint that has it loads into no fresh build; "
+        "register it in __init__, with its full shape and values to start from"
+        if kind == "buffer"
+        else f"the {kind} `{name}` is made by the first call: an optimizer made before it does not know it, "
+        "and a fresh build cannot load it; make it in __init__, or use a lazy layer"
         for name, kind in names(net).items()
         if name not in before and name not in passing(net)
+    ]
+
+
+def replaced_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[str]:
+    """Parameters in whose place a call puts new ones."""
+    return [
+        f"each call puts a new Parameter in the place of `{name}`: an optimizer goes on with the old one, "
+        "which gets no gradient any more; give what is computed another name: weight = self.weight * mask"
+        for name, parameter in parameters(net).items()
+        if name in before and before[name] is not parameter and not is_lazy(before[name])
     ]
 
 
@@ -558,7 +584,10 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
         net, {name: len(inside) for name, inside in kept.items() if len(inside)}, before, example
     )
     used = _used_again(net, kept, before, example)
+    is_asked = any(path not in before and path not in registered for one in kept.values() for path in one)
+    again = _kept_after(net, example) if is_asked else {}
     moved = _moved_along(net)
+    anew = _made_on_meta(net, example) if is_asked else set()
     for attribute, inside in kept.items():
         new = {
             path: tensor
@@ -585,13 +614,22 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
             what = (
                 f"a tensor of shape {tuple(added[0].shape)}" if len(added) == 1 else f"{len(added)} tensors"
             )
-            sentences.append(
-                f"`{attribute}` keeps {what} from the last call, which the next one computes with and .to() "
-                "does not move; compute it in each call, or keep it in a buffer with persistent=False"
-                if attribute in used
-                else f"`{attribute}` keeps {what} from the last call, which .to() does not move; return it, "
-                "or let who wants it register a forward hook"
-            )
+            is_cache = all(again.get(attribute, {}).get(path) is tensor for path, tensor in new.items())
+            if not is_cache:
+                sentences.append(
+                    f"`{attribute}` keeps {what} from the last call, which the next one computes with and "
+                    ".to() does not move; compute it in each call, or keep it in a buffer with "
+                    "persistent=False"
+                    if attribute in used
+                    else f"`{attribute}` keeps {what} from the last call, which .to() does not move; return "
+                    "it, or let who wants it register a forward hook"
+                )
+            elif attribute not in anew:
+                sentences.append(
+                    f"`{attribute}` keeps {what} for the calls to come, which .to() does not move; ask for "
+                    "its device and dtype too before it is used again, make it in each call, or make it in "
+                    "__init__, a buffer with persistent=False"
+                )
     return sentences
 
 
@@ -645,6 +683,28 @@ def _moved_along(net: nn.Module) -> set[str]:
     """Attributes whose tensors are on meta after a move of the module, which stays there."""
     try:
         net.to("meta")
+    except Exception:
+        return set()
+    return {
+        attribute
+        for attribute, inside in _kept_in(net).items()
+        if all(tensor.is_meta for tensor in inside.values())
+    }
+
+
+def _kept_after(net: nn.Module, example: Example) -> dict[str, dict[str, Tensor]]:
+    """What is kept after one more call; nothing if it raises."""
+    try:
+        run(net, example)
+    except Exception:
+        return {}
+    return _kept_in(net)
+
+
+def _made_on_meta(net: nn.Module, example: Example) -> set[str]:
+    """Attributes whose tensors a call on meta makes anew there, as a cache does that asks for the device."""
+    try:
+        run(net, example, lambda tensor: tensor.to("meta"))
     except Exception:
         return set()
     return {

@@ -20,6 +20,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import plain_values
+from nnspec.contract.findings.cutting import where_cut
 from nnspec.contract.findings.registration import Uses, is_standard
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
 from nnspec.contract.tree import Build, buffers, dotted, parameters, ready, tensors
@@ -458,11 +459,14 @@ def cut_off(net: nn.Module, example: Example, missed: Mapping[str, bool]) -> lis
         return refusing
     if replaced := _replaced_by_hooks(net, example, cut):
         return replaced
-    return [
-        f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is not "
-        "returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, "
+    how = where_cut(net, example, cut) or (
+        "not returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, "
         "no_grad(), .item(), torch.tensor() or checkpoint(..., use_reentrant=True) of inputs without "
-        "gradients; return it and cut nothing, or freeze with requires_grad_(False)"
+        "gradients"
+    )
+    return [
+        f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is {how}; "
+        "return it and cut nothing, or freeze with requires_grad_(False)"
     ]
 
 
@@ -659,7 +663,7 @@ def steps_without_gradient(net: nn.Module, example: Example) -> list[str]:
         if chosen or not is_sequence or not _has_values(tensor):
             return tensor
         chosen.append(tensor.detach().clone().requires_grad_())
-        return chosen[0]
+        return chosen[0].clone()  # forward may write to it: that is another rule's matter
 
     outputs = [tensor for _, tensor in floating_in(run(net, example, leaf)) if tensor.requires_grad]
     if not chosen or not outputs:

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.dropout import _DropoutNd
 from torch.overrides import TorchFunctionMode
 
+from nnspec.contract.findings.chance import why_calls_differ
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.findings.viewing import enlarged
 from nnspec.contract.nested import Example, differences, kept, mapped, run, tensors_in
 from nnspec.contract.tree import buffers, copies, dotted, parameters, tensors
-from nnspec.contract.wording import kind_of, listed, place, they
+from nnspec.contract.wording import brief, kind_of, listed, place, they
 from nnspec.running import isolation
 
 
@@ -106,7 +108,14 @@ def other_in_training(net: nn.Module, same: nn.Module, example: Example) -> list
         for name, value in before.items()
         if not isinstance(value, Tensor) and name in now and now[name] != value
     ]
-    different = differences(run(net, example), run(same, example))[:1]
+    usual = run(same, example)
+    try:
+        different = differences(run(net, example), usual)[:1]
+    except Exception as error:
+        return [
+            f"once a call in eval mode has passed, one in train mode raises {brief(error)}; leave self as it "
+            "is in forward, and what is registered there too"
+        ]
     its, others = _settings(net), _settings(same)
     if changed and all(its.get(name) == now[name] == others.get(name) for name in changed):
         return []  # the first call changes it in either mode, and no other
@@ -217,6 +226,31 @@ def drifted(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
         f"{they(moved, 'has a weight', 'have weights')} that requires no gradient, and a call in train mode "
         "changes the running statistics: what was frozen drifts; keep it in eval mode too, in train(), or "
         "build it with track_running_stats=False"
+    ]
+
+
+def frozen_in_eval_mode(net: nn.Module) -> dict[str, nn.Module]:
+    """Dropout in parts that are in eval mode and whose parameters are all frozen, by path."""
+    if not any(parameter.requires_grad for parameter in parameters(net).values()):
+        return {}
+    parts = [path for path, module in net.named_modules() if not module.training and _is_frozen(module)]
+    return {
+        path: module
+        for path, module in net.named_modules()
+        if isinstance(module, _DropoutNd) and module.p > 0 and not module.training
+        if any(path.startswith(dotted(part, "")) for part in parts)
+    }
+
+
+def dropping_again(dropouts: dict[str, nn.Module]) -> list[str]:
+    """Those of some layers that are in train mode."""
+    awake = [path for path, module in dropouts.items() if module.training]
+    if not awake:
+        return []
+    return [
+        f"{they(awake, 'is', 'are')} in a part that is frozen and built in eval mode, and train() wakes "
+        f"{'it' if len(awake) == 1 else 'them'}: what the part gives is noisy in training; override train(), "
+        "call that of super(), put the part into eval mode again, and return self"
     ]
 
 
@@ -383,12 +417,8 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
             "in train mode, whatever the mode of the module is; make it in __init__, on self, where eval() "
             "reaches it"
         ]
-    drawn = f": {draw.function}{draw.where} draws random numbers" if draw.where else ""
-    return [
-        f"two equal calls in eval mode differ, {begins}{drawn}; give F.dropout training=self.training, and "
-        "F.scaled_dot_product_attention a dropout_p of zero unless self.training, draw random numbers only "
-        "if self.training, and keep nothing from one call to the next"
-    ]
+    reason = why_calls_differ(net, example, where)
+    return [f"two equal calls in eval mode differ, {begins}{reason.seen}; {reason.cure}"]
 
 
 class Draw(NamedTuple):

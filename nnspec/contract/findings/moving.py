@@ -564,4 +564,9 @@ def _cure(watch: _Watch) -> str:
             return f"forward calls torch.{name} without device=: give it device=x.device"
         if kwargs["device"] in (torch.device("cpu"), "cpu"):
             return f"forward calls torch.{name} with device={kwargs['device']}: give it device=x.device"
+    if watch.brought:
+        return (
+            f"forward brings a tensor to the CPU{watch.brought[0][1]}: take the device of the inputs, "
+            "x.device, and none that was named when the module was built"
+        )
     return "take the device from the inputs: x.to(y.device) for .cpu()"

@@ -34,7 +34,25 @@ def no_batch(net: nn.Module, example: Example) -> list[str]:
         return ["its example has one row only"]
     if not _rows(run(net, example), size):
         return ["no output has a row for each row of its inputs"]
-    return []
+    return _pairs(net, example, size)
+
+
+def _pairs(net: nn.Module, example: Example, size: int) -> list[str]:
+    """That an input has a number for each pair of rows, as the edges of a graph, and so rows are no batch.
+
+    Where it had as many columns by chance, it could do without the last row alone.
+    """
+    named = [(path, one) for path, one in tensors_in(example(), "input") if one.dim() > 0]
+    square = [path for path, tensor in named if tensor.shape[:2] == (size, size)]
+    if not square or len(square) == len(named) or not laid_crosswise(net, example):
+        return []
+    try:
+        run(
+            net, example, lambda tensor: tensor[:-1, :-1] if tensor.shape[:2] == (size, size) else tensor[:-1]
+        )
+    except Exception:
+        return []
+    return [f"`{square[0]}` has a place for each pair of rows, so its rows are no batch"]
 
 
 def _has_rows_first(output: object, inputs: object) -> bool:

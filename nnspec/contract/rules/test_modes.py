@@ -104,6 +104,18 @@ def test_frozen_norms_stay(ready, example):
     yield modes.drifted(frozen, modes.statistics_of_frozen(net))
 
 
+def test_what_is_built_in_eval_mode_stays(build):
+    """A frozen part that is built in eval mode drops nothing in train mode.
+
+    ``teacher.eval()`` in ``__init__`` lasts until the first ``train()`` of the whole.
+    """
+    net = build()
+    frozen = modes.frozen_in_eval_mode(net)
+    net.train()
+
+    yield modes.dropping_again(frozen)
+
+
 def test_statistics_are_of_one_place(ready, example):
     """No batch norm is run twice in a call on values of different mean and spread.
 

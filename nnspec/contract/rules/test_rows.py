@@ -4,8 +4,8 @@ In eval mode a batch is a matter of speed: what comes out for a row depends on t
 have any number of them.
 """
 
-from nnspec.contract import not_applicable
-from nnspec.contract.findings import modes, registration, rows, viewing
+from nnspec.contract import not_applicable, tree
+from nnspec.contract.findings import calling, modes, registration, rows, viewing
 
 
 def test_rows_are_independent(build, ready, example, unless):
@@ -19,6 +19,7 @@ def test_rows_are_independent(build, ready, example, unless):
     if found:
         unless(registration.modules_out_of_reach(net))
         unless(viewing.mixing(ready(), example) + rows.laid_crosswise(net, example))
+        unless(calling.changed_parameters(net, tree.copies(tree.parameters(ready()))))
     yield found
 
 
