@@ -7,6 +7,6 @@ first, then *forward_pre_hooks*, *forward_hooks* and *always_call*; then *full_b
 *full_backward_pre_hooks* and *hooked_inputs_and_outputs*, about what a backward hook sees. *global_hooks*
 are those of every module, *order* shows all kinds of hooks in one call, and *handles* take them off.
 *legacy_backward_hook* is about the deprecated kind, *hooks_of_tensors* about hooks that belong to no module,
-*hooks_after_accumulation* about those that find the gradient in its place, and *what_hooks_keep* about
-memory.
+*hooks_in_backward* about when each of these fires, *hooks_after_accumulation* about those that find the
+gradient in its place, and *what_hooks_keep* about memory.
 """

@@ -221,10 +221,14 @@ def test_the_store_of_always_called_hooks():
     """
     identity = nn.Identity()
     identity.register_forward_hook(lambda *given: None)
-    handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True, always_call=True)
-    assert dict(identity._forward_hooks_always_called) == {handle.id: True}
+    handles = [
+        identity.register_forward_hook(lambda *given: None, always_call=True, **{option: True})
+        for option in ("prepend", "with_kwargs")
+    ]
+    assert dict(identity._forward_hooks_always_called) == {handle.id: True for handle in handles}
 
-    handle.remove()
+    for handle in handles:
+        handle.remove()
     assert dict(identity._forward_hooks_always_called) == {}
     assert dict(identity._forward_hooks_with_kwargs) == {}
 

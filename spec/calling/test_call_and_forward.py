@@ -57,7 +57,9 @@ def test_every_argument_is_passed_on(training):
 
 
 @pytest.mark.parametrize(
-    "value", [None, 3, "text", [torch.rand(2)], {"a": 1}], ids=["none", "int", "str", "list", "dict"]
+    "value",
+    [None, 3, 2.5, True, "text", [torch.rand(2)], {"a": 1}],
+    ids=["none", "int", "float", "bool", "str", "list", "dict"],
 )
 def test_forward_may_return_anything(value):
     """A module's ``forward`` may return anything: ``None``, a number, a string, a list or a dict."""

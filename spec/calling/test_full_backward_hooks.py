@@ -21,17 +21,17 @@ def test_it_gets_gradients_of_inputs_and_outputs(training):
     :meth:`~torch.nn.Module.register_full_backward_hook` is for looking at gradients that flow through, not at
     those of parameters, which have :meth:`torch.Tensor.register_hook`.
     """
-    layer = nn.Linear(2, 1).train(training)
-    seen = []
-    layer.register_full_backward_hook(lambda *given: seen.append(given))
-    (layer(torch.rand(1, 2, requires_grad=True)) * 10).sum().backward()
+    net, seen = nn.Module().train(training), []
+    net.forward = lambda x, y: (x * y, x + y)
+    net.register_full_backward_hook(lambda *given: seen.append(given))
+    x, y = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
 
-    [(module, grad_input, grad_output)] = seen
-    assert module is layer
-    assert [gradient.tolist() for gradient in grad_input] == [(layer.weight * 10).tolist()]
-    assert [gradient.tolist() for gradient in grad_output] == [[[10.0]]]
-    assert type(grad_input) is tuple
-    assert type(grad_output) is tuple
+    product, total = net(x, y)
+    (product * 10 + total * 5).backward()
+    assert seen == [(net, (35.0, 25.0), (10.0, 5.0))]
+
+    layer = nn.Linear(2, 1).train(training)
+    layer.register_full_backward_hook(lambda *given: seen.append(given))
     layer(torch.rand(1, 2)).sum().backward()
     assert seen[1] == (layer, (None,), (torch.ones(1, 1),))
 
@@ -48,13 +48,14 @@ def test_it_fires_after_the_gradients_inside():
 
     net = Net()
     net.register_full_backward_hook(lambda *given: calls.append("hook"))
+    net.register_full_backward_hook(lambda *given: calls.append("prepended"), prepend=True)
     x = torch.rand(2, requires_grad=True)
     x.register_hook(lambda gradient: calls.append("input"))
     output = net(x)
     output.register_hook(lambda gradient: calls.append("output"))
     output.sum().backward()
 
-    assert calls == ["output", "inside", "hook", "input"]
+    assert calls == ["output", "inside", "prepended", "hook", "input"]
 
 
 @pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True), (False, False)])

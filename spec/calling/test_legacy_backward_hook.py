@@ -288,15 +288,15 @@ def test_without_a_graph_a_legacy_hook_does_nothing():
 
 def test_a_legacy_hook_allows_changes_in_place():
     """``ReLU(inplace=True)`` works after a layer that has a ``register_backward_hook`` hook."""
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
-    calls = []
-    net[0].register_backward_hook(lambda module, *gradients: calls.append(module.training))
+    for layer in (nn.Linear(2, 3), nn.BatchNorm1d(2), nn.Sequential(nn.Linear(2, 3))):
+        net, calls = nn.Sequential(layer, nn.ReLU(inplace=True)), []
+        layer.register_backward_hook(lambda module, *gradients, calls=calls: calls.append(module.training))
 
-    for training in (True, False):
-        net.train(training)
-        for requires_grad in (False, True):
-            net(torch.rand(1, 2, requires_grad=requires_grad)).sum().backward()
-    assert calls == [True, True, False, False]
+        for training in (True, False):
+            net.train(training)
+            for requires_grad in (False, True):
+                net(torch.rand(4, 2, requires_grad=requires_grad)).sum().backward()
+        assert calls == [True, True, False, False]
 
 
 def test_a_module_takes_no_full_hook_after_a_legacy_one():
@@ -306,8 +306,9 @@ def test_a_module_takes_no_full_hook_after_a_legacy_one():
     layer = nn.Linear(2, 3)
     layer.register_backward_hook(lambda *given: None)
 
-    with pytest.raises(RuntimeError, match=BOTH_KINDS):
-        layer.register_full_backward_hook(lambda *given: None)
+    for prepend in (False, True):
+        with pytest.raises(RuntimeError, match=BOTH_KINDS):
+            layer.register_full_backward_hook(lambda *given: None, prepend=prepend)
     assert len(layer._backward_hooks) == 1
 
 

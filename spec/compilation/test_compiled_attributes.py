@@ -112,7 +112,7 @@ def test_the_mode_changes_on_the_way():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.drop = nn.Dropout(1.0)
+            self.drop = nn.Sequential(nn.Dropout(1.0))
 
         def forward(self, x):
             self.eval()
@@ -126,7 +126,7 @@ def test_the_mode_changes_on_the_way():
     results = torch.compile(net, backend="eager")(torch.tensor(3.0))
 
     assert [result.item() for result in results] == [3.0, 0.0]
-    assert [net.training, net.drop.training] == [True, False]
+    assert [net.training, net.drop.training, net.drop[0].training] == [True, False, False]
 
 
 @pytest.mark.needs("compile")

@@ -305,8 +305,11 @@ def test_a_hook_with_kwargs_made_a_graph_each_time(kind):
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
-@pytest.mark.parametrize("kind", ["full_backward_hook", "backward_hook"])
-def test_a_backward_hook_of_the_wrapper_never_fires(kind, recwarn):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("full_backward_hook", {}), ("full_backward_hook", {"prepend": True}), ("backward_hook", {})],
+)
+def test_a_backward_hook_of_the_wrapper_never_fires(kind, options, recwarn):
     """A backward hook on the module that ``torch.compile`` returns never fires.
 
     There is no warning. It even decides which kind of backward hook the original accepts later: after a full
@@ -321,7 +324,7 @@ def test_a_backward_hook_of_the_wrapper_never_fires(kind, recwarn):
     compiled = torch.compile(net, backend="eager")
     compiled(torch.rand(2, requires_grad=True))
     recwarn.clear()
-    getattr(compiled, f"register_{kind}")(lambda *given: calls.append("wrapper"))
+    getattr(compiled, f"register_{kind}")(lambda *given: calls.append("wrapper"), **options)
     compiled(torch.rand(2, requires_grad=True)).sum().backward()
     assert calls == list(recwarn) == []
 

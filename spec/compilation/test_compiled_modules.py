@@ -89,17 +89,16 @@ def test_iter_of_ones_own_is_compiled():
             yield self.second
             yield self.first
 
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layers = Layers()
+    class Pair(Layers):
+        def __iter__(self):
+            return iter([self.second, self.first])
 
-        def forward(self, x):
-            return [layer(x) for layer in self.layers]
+    for layers in (Layers(), Pair()):
+        net = nn.Module()
+        net.layers, net.forward = layers, lambda x, layers=layers: [layer(x) for layer in layers]
+        results = torch.compile(net, backend="eager", fullgraph=True)(torch.tensor([-5.0]))
 
-    results = torch.compile(Net(), backend="eager", fullgraph=True)(torch.tensor([-5.0]))
-
-    assert [result.item() for result in results] == [-15.0, -10.0]
+        assert [result.item() for result in results] == [-15.0, -10.0]
 
 
 @pytest.mark.needs("compile")

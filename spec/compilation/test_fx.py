@@ -213,13 +213,12 @@ def test_a_tracer_decides_on_leaves():
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_is_taken_over(training):
     """A :class:`~torch.fx.GraphModule` starts in the original's mode; ``train()`` also sets its layers."""
-    traced = fx.symbolic_trace(nn.Sequential(nn.Dropout()).train(training))
+    net = nn.Sequential(nn.Dropout(), nn.Sequential(nn.Dropout()))
+    traced = fx.symbolic_trace(net.train(training))
 
-    assert traced.training is training
-    assert traced.get_submodule("0").training is training
+    assert [traced.get_submodule(name).training for name in ("", "0", "1.0")] == [training] * 3
     traced.train(not training)
-    assert traced.training is not training
-    assert traced.get_submodule("0").training is not training
+    assert [module.training for module in traced.modules()] == [not training] * 4
 
 
 def test_conditions_on_values_are_an_error():
@@ -310,7 +309,8 @@ def test_hooks_of_modules_taken_apart_are_lost():
     assert net(torch.tensor(3.0)).item() == 3000.0
 
 
-def test_a_later_cast_splits_buffers():
+@pytest.mark.parametrize("cast", [nn.Module.double, lambda net: net.to(torch.float64)], ids=["double", "to"])
+def test_a_later_cast_splits_buffers(cast):
     """Casting a module casts parameters of its ``GraphModule`` too, but not buffers that ``forward`` reads.
 
     Both hold the same objects at first. A cast changes parameters in place and replaces buffers: cast before
@@ -330,7 +330,7 @@ def test_a_later_cast_splits_buffers():
     net = Net()
     traced = fx.symbolic_trace(net)
     assert traced.offset is net.offset
-    net.double()
+    cast(net)
 
     assert traced.scale is net.scale
     assert traced.layer is net.layer

@@ -157,13 +157,14 @@ def test_a_replaced_parameter_is_followed():
 
     See also :ref:`compilation.compiled_changes.a_replaced_parameter_is_followed`
     """
-    layer = Double(2, 1, bias=False)
-    layer.compile(backend="eager")
-    layer(torch.rand(2))
+    alone, inside = Double(2, 1, bias=False), Double(2, 1, bias=False)
+    for net, layer in ((alone, alone), (nn.Sequential(inside), inside)):
+        net.compile(backend="eager")
+        net(torch.rand(2))
 
-    layer.weight = nn.Parameter(torch.tensor([[5.0, 7.0]]))
+        layer.weight = nn.Parameter(torch.tensor([[5.0, 7.0]]))
 
-    assert layer(torch.tensor([10.0, 100.0])).tolist() == [1500.0]
+        assert net(torch.tensor([10.0, 100.0])).tolist() == [1500.0]
 
 
 @pytest.mark.since("2.14")

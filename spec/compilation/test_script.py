@@ -45,12 +45,13 @@ def test_a_scripted_module_is_a_module():
 
     It is not of the class of the original, whose name is kept as ``original_name``.
     """
-    scripted = torch.jit.script(nn.Linear(2, 3))
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(2, 3)))
 
-    assert isinstance(scripted, torch.jit.ScriptModule)
-    assert isinstance(scripted, nn.Module)
-    assert not isinstance(scripted, nn.Linear)
-    assert scripted.original_name == "Linear"
+    for module, kind in ((scripted, nn.Sequential), (next(scripted.children()), nn.Linear)):
+        assert isinstance(module, torch.jit.ScriptModule)
+        assert isinstance(module, nn.Module)
+        assert not isinstance(module, kind)
+        assert module.original_name == kind.__name__
 
 
 def test_names_and_results_are_the_same(device):

@@ -331,9 +331,9 @@ def test_hooks_of_the_wrapper_are_its_own():
 @pytest.mark.needs("compile")
 def test_printing_shows_both():
     """Printing the module that :func:`torch.compile <torch.compile>` returns shows the original inside."""
-    compiled = torch.compile(nn.ReLU(), backend="eager")
+    compiled = torch.compile(nn.Sequential(nn.ReLU()), backend="eager")
 
-    assert str(compiled) == "OptimizedModule(\n  (_orig_mod): ReLU()\n)"
+    assert str(compiled) == "OptimizedModule(\n  (_orig_mod): Sequential(\n    (0): ReLU()\n  )\n)"
     assert repr(compiled) == str(compiled)
 
 

@@ -71,6 +71,9 @@ def test_nothing_makes_an_empty_dict(nothing):
     assert len(table) == 1
     assert bool(table) is True
 
+    table.clear()
+    assert bool(table) is False
+
 
 def test_a_dict_of_modules_cannot_be_called():
     """Calling a ``ModuleDict`` raises ``NotImplementedError``: call one of its modules, ``table[key](x)``."""

@@ -144,12 +144,13 @@ def test_the_mode_is_that_of_each():
     So after ``net.eval()`` the layers still evaluate, though ``training`` of the whole says ``True``; and
     ``train()`` of the new one switches the layers of ``net``.
     """
-    net = nn.ModuleDict({"drop": nn.Dropout(), "head": nn.Linear(3, 1)}).eval()
+    net = nn.ModuleDict({"drop": nn.Sequential(nn.Dropout()), "head": nn.Linear(3, 1)}).eval()
+    net["head"].train()
     cut = nn.Sequential(*net.children())
 
-    assert [cut.training, cut[0].training, cut[1].training] == [True, False, False]
+    assert [module.training for module in cut.modules()] == [True, False, False, True]
     cut.train()
-    assert [net.training, net["drop"].training] == [False, True]
+    assert [net.training, net["drop"].training, net["drop"][0].training] == [False, True, True]
 
 
 def test_hooks_of_the_module_are_left_out():

@@ -127,3 +127,129 @@ def test_statistics_may_be_computed_anew(training):
     assert norm.num_batches_tracked.item() == 2
     assert net[1].running_var.item() == pytest.approx(1.75, rel=1e-4)
     assert [(layer.momentum, layer.training) for layer in net] == [(0.25, training), (0.5, training)]
+
+
+def test_an_average_has_flags_of_its_own():
+    """``AveragedModel`` of a model in eval mode is in training mode itself; its ``module`` keeps the mode.
+
+    Its parameters require grad like those of the model. Before validation call ``eval()`` on it, not on the
+    model.
+    """
+    net = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5)).eval()
+    net[0].bias.requires_grad_(False)
+    averaged = AveragedModel(net)
+
+    assert [m.training for m in averaged.modules()] == [True, False, False, False]
+    assert [p.requires_grad for p in averaged.parameters()] == [True, False]
+    net.train()
+    assert [m.training for m in averaged.module.modules()] == [False] * 3
+    averaged.train()
+    assert [m.training for m in averaged.eval().modules()] == [False] * 4
+
+
+def test_parameters_are_paired_in_order():
+    """``AveragedModel.update_parameters`` pairs parameters in order, not by name; a surplus one is left out.
+
+    No error says so. Parameters of other shapes raise ``RuntimeError``.
+    """
+    averaged, plain = AveragedModel(nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))), nn.Linear(1, 1)
+    second = averaged.module[1].weight.item()
+    averaged.update_parameters(plain)
+
+    assert torch.equal(averaged.module[0].weight, plain.weight)
+    assert averaged.module[1].weight.item() == second
+    with pytest.raises(RuntimeError, match="doesn't match the broadcast shape"):
+        averaged.update_parameters(nn.Linear(1, 3))
+
+
+@pytest.mark.since("2.1")
+def test_an_average_is_resumed_by_its_count():
+    """Loading the weights of ``AveragedModel.module`` alone makes the next ``update_parameters`` copy the
+    model.
+
+    ``n_averaged`` is 0 then, and the average so far is lost: load the whole state, with ``n_averaged``.
+    """
+    net = nn.Linear(1, 1, bias=False)
+    found = {}
+    for whole in (True, False):
+        decaying = swa_utils.get_ema_multi_avg_fn(0.75)
+        trained, resumed = (AveragedModel(net, multi_avg_fn=decaying) for _ in range(2))
+        for value in (4.0, 8.0):
+            nn.init.constant_(net.weight, value)
+            trained.update_parameters(net)
+        if whole:
+            resumed.load_state_dict(trained.state_dict())
+        else:
+            resumed.module.load_state_dict(trained.module.state_dict())
+        nn.init.constant_(net.weight, 9.0)
+        resumed.update_parameters(net)
+        found[whole] = (resumed.module.weight.item(), resumed.n_averaged.item())
+
+    assert found == {True: (6.0, 3), False: (9.0, 1)}
+
+
+def test_a_plain_model_does_not_load_an_average():
+    """``load_state_dict`` of a model raises ``RuntimeError`` for the state of ``AveragedModel``: keys have
+    ``module.``.
+
+    ``n_averaged`` is unexpected, too. Save ``averaged.module.state_dict()``, or cut the prefix off.
+    """
+    net = nn.Linear(1, 1)
+    state = AveragedModel(net).state_dict()
+    with pytest.raises(
+        RuntimeError, match=r'Missing key.*"weight", "bias"(.|\n)*Unexpected key.*"n_averaged"'
+    ):
+        net.load_state_dict(state)
+
+    del state["n_averaged"]
+    plain = {key.removeprefix("module."): value for key, value in state.items()}
+    assert net.load_state_dict(plain) == ([], [])
+
+
+@pytest.mark.since("2.6")
+def test_a_decay_lies_between_0_and_1():
+    """``get_ema_multi_avg_fn`` and ``get_ema_avg_fn`` raise ``ValueError`` for a decay outside 0 to 1.
+
+    The decay is the share of the old average, 0.999 by default. See
+    :func:`torch.optim.swa_utils.get_ema_multi_avg_fn`.
+    """
+    for make in (swa_utils.get_ema_multi_avg_fn, swa_utils.get_ema_avg_fn):
+        for decay in (1.5, -0.25):
+            with pytest.raises(ValueError, match=f"Invalid decay value {decay} provided"):
+                make(decay)
+
+    average = swa_utils.get_ema_avg_fn()(torch.tensor([1000.0]), torch.tensor([0.0]), 1)
+    assert average.item() == pytest.approx(999.0)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.6")
+def test_any_decay_was_taken():
+    """``get_ema_avg_fn`` takes a decay outside 0 to 1, and the average then leaves the values behind.
+
+    See :func:`torch.optim.swa_utils.get_ema_multi_avg_fn`.
+    """
+    average = swa_utils.get_ema_avg_fn(1.5)(torch.tensor([4.0]), torch.tensor([2.0]), 1)
+
+    assert average.tolist() == [5.0]
+
+
+def test_what_batches_update_bn_takes():
+    """``update_bn`` takes tensors, and the first element of tuples or lists; a dict goes to the model whole.
+
+    It puts the model's mode and the ``momentum`` of its norms back. A model without BatchNorm gets no batch.
+    """
+    norm = nn.BatchNorm1d(1, momentum=0.25).eval()
+    batch = torch.tensor([[2.0], [4.0]])
+    found = []
+    for given in (batch, (batch + 1, torch.tensor([7])), [batch + 2]):
+        update_bn([given], norm)
+        found.append(norm.running_mean.item())
+
+    assert found == [3.0, 4.0, 5.0]
+    assert (norm.training, norm.momentum) == (False, 0.25)
+    with pytest.raises(AttributeError, match="'dict' object has no attribute 'dim'"):
+        update_bn([{"x": batch}], norm)
+    batches = iter([batch])
+    update_bn(batches, nn.Linear(1, 1))
+    assert next(batches) is batch

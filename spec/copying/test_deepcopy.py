@@ -273,7 +273,7 @@ def test_a_stored_result_cannot_be_copied():
     copy.deepcopy(net)
     output = net(torch.rand(4, 2))
 
-    for net.last in (output, output.sum(), [output]):
+    for net.last in (output, output[0], output.sum(), [output]):
         for module in (net, nn.Sequential(net)):
             with pytest.raises(RuntimeError, match=r"^Only Tensors created explicitly by the user"):
                 copy.deepcopy(module)

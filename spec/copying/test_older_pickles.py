@@ -35,10 +35,11 @@ def test_missing_dictionaries_of_hooks_are_added(name):
 
     That is how a model saved as a whole by an older torch can be called: a call looks into each of them.
     """
-    new = restored(nn.Linear(2, 3), [name])
+    new, oldest = restored(nn.Linear(2, 3), [name]), restored(nn.Linear(2, 3), HOOKS)
 
     assert type(vars(new)[name]) is OrderedDict
     assert len(vars(new)[name]) == 0
+    assert [other for other in HOOKS if vars(oldest)[other] is vars(oldest)[name]] == [name]
     assert new(torch.rand(4, 2)).shape == (4, 3)
 
 

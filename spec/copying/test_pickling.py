@@ -268,14 +268,16 @@ def test_a_local_class_cannot_be_pickled():
     Such a class cannot be imported by its name. Define the class at the top of a file.
     """
 
-    def made_inside():
-        class Net(nn.Module):
+    def made_inside(base):
+        class Net(base):
             pass
 
         return Net()
 
-    with pytest.raises((AttributeError, pickle.PicklingError), match=r"<locals>\.Net"):
-        pickle.dumps(made_inside())
+    for base in (nn.Module, nn.ReLU, nn.Sequential):
+        for module in (made_inside(base), nn.ModuleList([made_inside(base)])):
+            with pytest.raises((AttributeError, pickle.PicklingError), match=r"<locals>\.Net"):
+                pickle.dumps(module)
 
 
 def test_a_weak_reference_cannot_be_pickled():

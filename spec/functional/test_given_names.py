@@ -76,6 +76,8 @@ def test_an_attribute_that_was_none_is_none_again():
     norm = nn.BatchNorm1d(1, eps=1.0, track_running_stats=False).eval()
     given = {"running_mean": torch.tensor([7.0]), "running_var": torch.tensor([3.0])}
     assert functional_call(norm, given, torch.tensor([[5.0]])).tolist() == [[-1.0]]
+    nested = {f"0.{name}": tensor for name, tensor in given.items()}
+    assert functional_call(nn.Sequential(norm), nested, torch.tensor([[5.0]])).tolist() == [[-1.0]]
     assert norm.running_mean is None
 
 
@@ -86,6 +88,8 @@ def test_none_may_be_given():
     nn.init.constant_(layer.weight, 2.0)
 
     assert functional_call(layer, {"bias": None}, torch.tensor([1.0, 10.0])).tolist() == [22.0]
+    net = nn.Sequential(layer)
+    assert functional_call(net, {"0.bias": None}, torch.tensor([1.0, 10.0])).tolist() == [22.0]
     assert layer.bias is bias
     norm, x = nn.BatchNorm1d(1, eps=3.0).eval(), torch.tensor([[5.0], [7.0]])
     assert functional_call(norm, {"running_mean": None, "running_var": None}, x).tolist() == [[-0.5], [0.5]]
@@ -103,9 +107,10 @@ def test_an_entry_deleted_during_the_call_is_put_back(name):
 
     net = Net(2)
     own = getattr(net, name)
-    functional_call(net, {name: torch.rand(2)}, torch.rand(3, 2))
+    for module, path in ((net, name), (nn.Sequential(net), f"0.{name}")):
+        functional_call(module, {path: torch.rand(2)}, torch.rand(3, 2))
 
-    assert getattr(net, name) is own
+        assert getattr(net, name) is own
 
 
 @pytest.mark.parametrize(
@@ -241,12 +246,15 @@ def test_an_attribute_that_is_no_tensor_is_an_error():
     """
     layer = nn.Linear(2, 1)
 
-    with pytest.raises(TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"):
-        functional_call(layer, {"in_features": torch.tensor(5)}, torch.rand(2))
-    assert layer.in_features == 2
+    for net, name in ((layer, "in_features"), (nn.Sequential(layer), "0.in_features")):
+        with pytest.raises(
+            TypeError, match=r"attribute `in_features`: 2 is not an instance of torch\.Tensor"
+        ):
+            functional_call(net, {name: torch.tensor(5)}, torch.rand(2))
     for net, name in ((nn.Conv1d(2, 1, 1), "padding_mode"), (nn.Dropout(), "p"), (nn.Sequential(layer), "0")):
         with pytest.raises(TypeError, match=rf"attribute `{name}`: .* is not an instance of torch\.Tensor"):
             functional_call(net, {name: torch.tensor(5)}, torch.rand(2))
+    assert layer.in_features == 2
 
 
 def test_the_plain_name_of_a_parametrized_tensor():

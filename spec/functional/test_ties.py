@@ -72,10 +72,13 @@ def test_equal_values_in_two_tensors_are_an_error():
 
 def test_the_same_tensor_may_be_given_twice():
     """``functional_call`` accepts the same tensor under all names of a tied parameter."""
-    value = torch.tensor(5.0)
+    value, net = torch.tensor(5.0), Tied()
 
     for dicts in ({"one": value, "two": value}, ({"one": value}, {"two": value})):
-        assert functional_call(Tied(), dicts, ()) == [5.0, 5.0]
+        assert functional_call(net, dicts, ()) == [5.0, 5.0]
+
+    net.three = net.one
+    assert functional_call(net, dict.fromkeys(["one", "two", "three"], value), ()) == [5.0, 5.0]
 
 
 def test_two_of_three_tied_names_are_an_error():
@@ -193,17 +196,18 @@ def test_a_submodule_with_two_names_keeps_the_given_tensor():
     are not affected.
     """
     net = nn.Module()
-    net.left = nn.Linear(2, 1)
+    net.left = nn.BatchNorm1d(2).eval()
     net.right = net.left
     net.forward = lambda x: net.left(x)
-    own, given = net.left.weight, torch.rand(1, 2)
+    weight, mean, x = torch.rand(2), torch.rand(2), torch.rand(3, 2)
 
-    functional_call(net, {"left.weight": given}, torch.rand(2))
+    functional_call(net, {"left.weight": weight, "right.running_mean": mean}, x)
 
-    assert net.left.weight is given
-    assert [p is own for p in net.parameters()] == [False, False]
-    functional_call(net, {"left.weight": torch.rand(1, 2)}, torch.rand(2), tie_weights=False)
-    assert net.left.weight is given
+    assert net.left.weight is weight
+    assert net.left.running_mean is mean
+    functional_call(net, {"left.weight": torch.rand(2), "left.running_mean": -mean}, x, tie_weights=False)
+    assert net.left.weight is weight
+    assert net.left.running_mean is mean
 
     tied = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     tied[1].weight = own = tied[0].weight

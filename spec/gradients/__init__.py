@@ -9,6 +9,8 @@ them, *schedulers* about learning rates and groups, *muon* about an optimizer th
 lower precision. *what_graphs_keep* is about memory, *checkpointing* and *second_forward* are about a forward
 that runs again in backward, *kept_results* about a backward that reaches earlier calls, *inference_mode*
 about modules and tensors that autograd does not know. *changes_in_place*, *not_a_number* and *cut_graphs* say
-why ``backward`` refuses, spoils or trains nothing, *own_functions* what a backward of one's own has to
-return, *small_batches* what accumulating takes, *weight_decay* what each optimizer makes of it.
+why ``backward`` refuses, spoils or trains nothing, *anomaly_mode* how to find it, *own_functions* what a
+backward of one's own has to return, *small_batches* what accumulating takes, *weight_decay* what each
+optimizer makes of it. What optimizers compute is in *optimizer_arguments*, which is about all of them, and in
+*momentum*, *adam_moments*, *squared_gradients*, *lbfgs* and *adafactor*; *swa_rates* goes with averages.
 """

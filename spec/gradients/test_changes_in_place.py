@@ -21,18 +21,22 @@ def test_outputs_that_backward_needs():
     After ``nn.Linear``, ``nn.GELU``, ``nn.LeakyReLU`` or a sum it is harmless. ``out = out + 1`` always
     works.
     """
-    x = torch.rand(2, 2, requires_grad=True)
-    for layer in (nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Softmax(1), torch.exp, torch.sqrt):
-        out = layer(x * 1)
-        out += 1
-        with pytest.raises(RuntimeError, match=MODIFIED):
-            out.sum().backward()
-    for layer in (nn.Linear(2, 2), nn.GELU(), nn.SiLU(), nn.LeakyReLU(), nn.LayerNorm(2), lambda y: y + 2):
-        out = layer(x * 1)
-        out += 1
-        out.sum().backward()
+    x = torch.tensor([[-0.5, 0.5], [-2.0, 3.0]], requires_grad=True)
+    refused = (nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.Softmax(1), torch.exp, torch.sqrt)
+    harmless = (nn.Linear(2, 2), nn.GELU(), nn.SiLU(), nn.LeakyReLU(), nn.LayerNorm(2), lambda y: y + 2)
+    for layer in refused + harmless:
+        right, kept, changed = layer(x), layer(x), layer(x)
+        changed += 1
+        kept = kept + 1
 
-    assert x.grad is not None
+        gradients = [torch.autograd.grad(out, x, x.detach())[0] for out in (right, kept)]
+        if layer in refused:
+            with pytest.raises(RuntimeError, match=MODIFIED):
+                changed.sum().backward()
+        else:
+            gradients += torch.autograd.grad(changed, x, x.detach())
+        for gradient in gradients:
+            torch.testing.assert_close(gradient, gradients[0], equal_nan=True)
 
 
 def test_inputs_that_backward_needs():
@@ -54,13 +58,13 @@ def test_inputs_that_backward_needs():
         nn.Linear(2, 2).requires_grad_(False),
         lambda y: y + 2,
     ):
-        leaf = torch.rand(2, 2, requires_grad=True)
+        leaf, weights = torch.tensor([[-0.5, 0.5], [2.0, -3.0]], requires_grad=True), torch.rand(2, 2)
         x = leaf * 1
         out = layer(x)
+        (right,) = torch.autograd.grad(out, leaf, weights, retain_graph=True)
         x += 1
-        out.sum().backward()
 
-        assert leaf.grad is not None
+        assert torch.equal(torch.autograd.grad(out, leaf, weights)[0], right)
 
 
 def test_a_residual_added_in_place():

@@ -168,7 +168,7 @@ def test_an_empty_generator_is_warned_of():
     exhausted = layer.parameters()
     list(exhausted)
 
-    for parameters in (exhausted, nn.ReLU().parameters()):
+    for parameters in (exhausted, nn.ReLU().parameters(), (p for p in layer.parameters() if p.dim() > 2)):
         with pytest.warns(UserWarning, match="^`parameters` is an empty generator, no gradient"):
             clip_grad_norm_(parameters, 3.5)
     assert layer.bias.grad.tolist() == [30.0, 40.0, 50.0]
@@ -391,10 +391,10 @@ def test_the_old_name_does_the_same():
 
 def test_the_old_name_has_the_same_defaults():
     """By default :func:`~torch.nn.utils.clip_grad_norm` uses the 2-norm and does not raise for NaN."""
-    (parameter,) = with_grads([3.0, 4.0])
+    parameters = with_grads([3.0, 4.0], [12.0])
     (nan,) = with_grads([math.nan])
     with pytest.warns(Warning, match="deprecated"):
-        norms = [clip_grad_norm(parameter, 2.5).item(), clip_grad_norm(nan, 2.5).item()]
+        norms = [clip_grad_norm(parameters, 2.5).item(), clip_grad_norm(nan, 2.5).item()]
 
-    assert norms[0] == 5.0
+    assert norms[0] == 13.0
     assert math.isnan(norms[1])

@@ -103,3 +103,65 @@ def test_without_gradients_nothing_is_cut(foreach):
     for given in (weight, [weight], []):
         assert clip_grad_value_(given, 1.0, foreach) is None
     assert weight.grad is None
+
+
+def test_each_layer_may_be_clipped_by_itself():
+    """``clip_grad_norm_`` called layer by layer clips each to ``max_norm``; one call clips the norm of all.
+
+    One call keeps the direction of the whole gradient. With several parameter groups, or several models,
+    collect all parameters in one list.
+    """
+    found = []
+    for together in (True, False):
+        first, second = (nn.Parameter(torch.zeros(1)) for _ in range(2))
+        first.grad, second.grad = torch.tensor([3.0]), torch.tensor([4.0])
+        for parameters in [[first, second]] if together else [[first], [second]]:
+            clip_grad_norm_(parameters, max_norm=2.5)
+        found.append((first.grad.item(), second.grad.item()))
+
+    assert found == [pytest.approx((1.5, 2.0)), pytest.approx((2.5, 2.5))]
+
+
+def test_groups_are_not_clipped():
+    """``clip_grad_norm_`` and ``clip_grad_value_`` raise ``AttributeError`` for ``optimizer.param_groups``.
+
+    Take the parameters out: ``[p for group in optimizer.param_groups for p in group["params"]]``.
+    """
+    weight = nn.Parameter(torch.zeros(2))
+    weight.grad = torch.tensor([3.0, -4.0])
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    for clip in (clip_grad_norm_, clip_grad_value_):
+        with pytest.raises(AttributeError, match="'dict' object has no attribute 'grad'"):
+            clip(optimizer.param_groups, 1.0)
+
+    clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
+    assert weight.grad.tolist() == pytest.approx([0.6, -0.8])
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("foreach", [False, True])
+def test_a_norm_in_float16_overflows(foreach):
+    """``clip_grad_norm_`` of a float16 gradient with a norm above 65504 makes it 0, as its norm is infinite.
+
+    The norm has the dtype of the gradients. In bfloat16 it is finite.
+    """
+    found = {}
+    for dtype in (torch.float16, torch.bfloat16):
+        weight = nn.Parameter(torch.zeros(2, dtype=dtype))
+        weight.grad = torch.tensor([49152.0, -65504.0], dtype=dtype)
+        norm = clip_grad_norm_([weight], max_norm=5.0, foreach=foreach)
+        found[dtype] = (norm.item(), weight.grad.tolist())
+
+    assert found[torch.float16] == (float("inf"), [0.0, 0.0])
+    assert found[torch.bfloat16][0] == 81920.0
+    assert found[torch.bfloat16][1] == pytest.approx([3.0, -4.0], rel=0.02)
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+def test_complex_gradients_have_a_norm(foreach):
+    """``clip_grad_norm_`` of a complex gradient takes absolute values, and keeps the angles."""
+    weight = nn.Parameter(torch.zeros(1, dtype=torch.complex64))
+    weight.grad = torch.tensor([3 - 4j])
+
+    assert clip_grad_norm_([weight], max_norm=1.0, foreach=foreach).item() == pytest.approx(5.0)
+    assert weight.grad.item() == pytest.approx(0.6 - 0.8j)

@@ -70,6 +70,7 @@ def test_numbers_and_new_tensors():
     assert torch.Tensor([first.item(), second.item()]).tolist() == output.tolist()
     assert torch.stack([first, second]).requires_grad is True
     assert torch.as_tensor(output) is output
+    assert torch.as_tensor(output, dtype=torch.float64).requires_grad is True
 
 
 def test_numpy_wants_no_graph():

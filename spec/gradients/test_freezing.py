@@ -101,11 +101,12 @@ def test_freezing_counts_at_the_backward_pass():
     """A parameter frozen between forward and ``backward()`` gets no gradient from that backward pass."""
     net = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1))
     output = net(torch.tensor([[5.0, 7.0]])).sum()
-    net[0].weight.requires_grad_(False)
+    net[0].weight.requires_grad = False
     net[1].requires_grad_(False)
+    net[1].weight.grad = torch.tensor([[3.0]])
     output.backward()
 
-    assert [net[0].weight.grad, net[1].weight.grad, net[1].bias.grad] == [None, None, None]
+    assert [net[0].weight.grad, net[1].weight.grad, net[1].bias.grad] == [None, torch.tensor([[3.0]]), None]
     assert net[0].bias.grad.tolist() == [net[1].weight.item()]
 
 

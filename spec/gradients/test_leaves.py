@@ -70,13 +70,14 @@ def test_retain_grad_keeps_the_gradient():
 
     net = Net()
     loss = net(torch.rand(2, requires_grad=True)).sum()
+    loss.retain_grad()
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss.backward(retain_graph=True)
-        assert net.hidden.grad.tolist() == [5.0, 5.0]
+        assert [net.hidden.grad.tolist(), loss.grad.item()] == [[5.0, 5.0], 1.0]
         loss.backward()
-        assert net.hidden.grad.tolist() == [10.0, 10.0]
+        assert [net.hidden.grad.tolist(), loss.grad.item()] == [[10.0, 10.0], 2.0]
     assert net.hidden.is_leaf is False
     assert net.hidden.retains_grad is True
 

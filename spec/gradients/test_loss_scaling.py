@@ -183,7 +183,7 @@ def test_gradients_add_up_before_unscaling():
 
 @pytest.mark.since("2.3")
 def test_without_gradients_there_is_nothing_to_check():
-    """``GradScaler.step`` raises ``AssertionError`` if no parameter of the optimizer has a gradient.
+    """``GradScaler.step`` without any gradient raises ``AssertionError``, unless the optimizer is fused.
 
     It says "No inf checks were recorded for this optimizer": ``backward()`` was not called, everything is
     frozen, or the optimizer holds other parameters than the model. One gradient is enough.
@@ -193,11 +193,13 @@ def test_without_gradients_there_is_nothing_to_check():
     scaler.scale(weight @ torch.tensor([3.0, 5.0])).backward()
 
     frozen = nn.Parameter(torch.tensor([7.0]), requires_grad=False)
-    unused, still, used = (torch.optim.SGD(group, lr=1.0) for group in ([other], [frozen], [other, weight]))
-    for optimizer in (unused, still):
+    usual, fused = ([torch.optim.SGD([p], 1.0, fused=f) for p in (other, frozen)] for f in (False, True))
+    used = torch.optim.SGD([{"params": other}, {"params": weight}], lr=1.0)
+    for optimizer in usual:
         with pytest.raises(AssertionError, match="No inf checks were recorded for this optimizer"):
             scaler.step(optimizer)
-    scaler.step(used)
+    for optimizer in (*fused, used):
+        scaler.step(optimizer)
 
     assert (weight.tolist(), other.tolist()) == ([-2.0, -3.0], [7.0])
 

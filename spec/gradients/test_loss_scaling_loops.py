@@ -106,3 +106,30 @@ def test_the_state_of_a_disabled_scaler_cannot_be_loaded():
     disabled.load_state_dict(state)
     enabled.load_state_dict(state)
     assert (enabled.get_scale(), disabled.get_scale()) == (8.0, 1.0)
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize("make", [torch.optim.Adam, torch.optim.SGD])
+def test_a_fused_step_unscales_by_itself(make):
+    """``GradScaler.step`` of a ``fused`` optimizer leaves unscaling and skipping to its ``step()``.
+
+    The result is the same: ``grad`` is unscaled afterwards, and an infinite one changes neither the weight
+    nor the state. Before clipping call ``unscale_`` all the same.
+    """
+    weight = nn.Parameter(torch.tensor([3.0], device="cpu"))
+    optimizer, calls = make([weight], lr=0.5, fused=True), []
+    optimizer.register_step_post_hook(lambda *given: calls.append(weight.item()))
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for factor in (2.0, float("inf")):
+        optimizer.zero_grad()
+        scaler.scale((weight * factor).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        if factor == 2.0:
+            assert weight.grad.tolist() == [2.0]
+            trained = weight.item()
+
+    assert trained == pytest.approx({torch.optim.Adam: 2.5, torch.optim.SGD: 2.0}[make])
+    assert calls == [trained, trained]
+    assert scaler.get_scale() == 2.0
+    assert [float(each.get("step", 1)) for each in optimizer.state.values()] in ([1.0], [])

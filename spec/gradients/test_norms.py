@@ -143,13 +143,14 @@ def test_a_single_tensor_is_scaled():
     """:func:`~torch.nn.utils.clip_grads_with_norm_` accepts one tensor, and skips it if its ``grad`` is
     ``None``.
     """
-    parameter = nn.Parameter(torch.zeros(2))
-    nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(10.0))
-    assert parameter.grad is None
+    for foreach in (None, False, True):
+        parameter = nn.Parameter(torch.zeros(2))
+        nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(10.0), foreach)
+        assert parameter.grad is None
 
-    parameter.grad = torch.tensor([2.0, 3.0])
-    nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(10.0))
-    assert torch.allclose(parameter.grad, torch.tensor([1.0, 1.5]))
+        parameter.grad = torch.tensor([2.0, 3.0])
+        nn.utils.clip_grads_with_norm_(parameter, 5.0, torch.tensor(10.0), foreach)
+        assert torch.allclose(parameter.grad, torch.tensor([1.0, 1.5]))
 
 
 @pytest.mark.since("2.6")

@@ -140,3 +140,99 @@ def test_an_optimizer_is_copied_with_its_parameters():
 
     assert layer.weight.item() == before
     assert twin.weight.item() == pytest.approx(before - 2.0)
+
+
+@pytest.mark.parametrize(
+    ("saved", "loading", "missing"),
+    [
+        (Adam, SGD, "momentum"),
+        (Adam, torch.optim.RMSprop, "square_avg"),
+        (torch.optim.RMSprop, Adam, "betas"),
+        (torch.optim.Adagrad, Adam, "betas"),
+    ],
+)
+def test_the_state_of_another_kind_is_loaded(saved, loading, missing):
+    """``Optimizer.load_state_dict`` takes the state of another kind of optimizer; ``step()`` raises
+    ``KeyError``.
+
+    The groups then have the options of the other kind, and the state its tensors. To change the optimizer,
+    begin with an empty state.
+    """
+    weight = nn.Parameter(torch.tensor([3.0]))
+    weight.grad = torch.tensor([2.0])
+    first, second = saved([weight], lr=0.5), loading([weight], lr=0.25)
+    first.step()
+    second.load_state_dict(first.state_dict())
+
+    assert second.param_groups[0]["lr"] == 0.5
+    with pytest.raises(KeyError, match=f"^'{missing}'$"):
+        second.step()
+
+
+def test_adamw_goes_on_from_adam():
+    """``AdamW`` goes on from a loaded state of ``Adam``, with its means, count and ``weight_decay``.
+
+    What was saved, 0 by default, takes the place of the 0.01 of ``AdamW``; it is applied as ``AdamW`` does.
+    """
+    weight = nn.Parameter(torch.tensor([3.0]))
+    weight.grad = torch.tensor([0.0])
+    saved, loading = Adam([weight], lr=0.5, weight_decay=0.25), torch.optim.AdamW([weight])
+    saved.step()
+    with torch.no_grad():
+        weight.fill_(8.0)
+    state = copy.deepcopy(saved.state_dict())
+    state["state"][0]["exp_avg"].zero_()
+    loading.load_state_dict(state)
+    loading.step()
+
+    assert weight.tolist() == [8.0 * (1 - 0.5 * 0.25)]
+    assert loading.state[weight]["step"].item() == 2
+    assert torch.optim.AdamW([weight]).param_groups[0]["weight_decay"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "missing"),
+    [
+        (Adam, {"amsgrad": True}, "max_exp_avg_sq"),
+        (torch.optim.RMSprop, {"centered": True}, "grad_avg"),
+        (torch.optim.RMSprop, {"momentum": 0.5}, "momentum_buffer"),
+    ],
+    ids=["amsgrad", "centered", "momentum"],
+)
+def test_an_option_that_needs_more_state(make, option, missing):
+    """``amsgrad`` of ``Adam``, set in a group after the first ``step()``, makes the next raise ``KeyError``.
+
+    So do ``centered`` and ``momentum`` of ``RMSprop``: the tensors they need are made with the state alone.
+    Clear the state, or put them there.
+    """
+    weight = nn.Parameter(torch.tensor([3.0]))
+    weight.grad = torch.tensor([2.0])
+    optimizer = make([weight], lr=0.5)
+    optimizer.step()
+    optimizer.param_groups[0].update(option)
+    with pytest.raises(KeyError, match=f"^'{missing}'$"):
+        optimizer.step()
+
+    optimizer.state.clear()
+    optimizer.step()
+    assert missing in optimizer.state[weight]
+
+
+def test_a_state_from_before_the_first_step():
+    """``Optimizer.state_dict()`` has no state before the first ``step()``; loading it forgets the state there
+    is.
+
+    The next step is then a first one.
+    """
+    weight = nn.Parameter(torch.tensor([3.0]))
+    weight.grad = torch.tensor([2.0])
+    optimizer = Adam([weight], lr=0.5)
+    early = optimizer.state_dict()
+    optimizer.step()
+    assert early["state"] == {}
+    assert len(optimizer.state) == 1
+
+    optimizer.load_state_dict(early)
+    assert len(optimizer.state) == 0
+    optimizer.step()
+    assert optimizer.state[weight]["step"].item() == 1

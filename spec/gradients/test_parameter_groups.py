@@ -20,11 +20,13 @@ def test_a_group_has_its_own_learning_rate():
     one optimizer with two groups.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-    groups = [{"params": net[0].parameters(), "lr": 0.01}, {"params": net[1].parameters(), "momentum": 0.5}]
-    first, second = SGD(groups, lr=0.1, momentum=0.9).param_groups
+    groups = [{"params": net[0].parameters(), "momentum": 0.5}, {"params": net[1].parameters(), "lr": 0.01}]
+    optimizer = SGD(groups, lr=0.1, momentum=0.9)
+    for options in ({}, {"lr": 0.2, "momentum": 0.7}):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.rand(2))], **options})
 
-    assert [first["lr"], first["momentum"]] == [0.01, 0.9]
-    assert [second["lr"], second["momentum"]] == [0.1, 0.5]
+    rates = [(group["lr"], group["momentum"]) for group in optimizer.param_groups]
+    assert rates == [(0.1, 0.5), (0.01, 0.9), (0.1, 0.9), (0.2, 0.7)]
 
 
 @pytest.mark.claim("N5-09")

@@ -86,6 +86,12 @@ def test_an_accuracy_needs_mode_max(losses, options, expected):
     [
         ([1.0, torch.nan, torch.nan, 0.5], {"patience": 0}, [1.0, 0.5, 0.25, 0.25]),
         ([1.0, torch.nan, 0.99999], {"patience": 1}, [1.0, 1.0, 0.5]),
+        ([3.0, torch.nan, 2.0, 4.0], {"patience": 0, "mode": "max"}, [1.0, 0.5, 0.25, 0.25]),
+        (
+            [1.0, torch.nan, 0.9, 0.7],
+            {"patience": 0, "threshold_mode": "abs", "threshold": 0.2},
+            [1, 0.5, 0.25, 0.25],
+        ),
     ],
 )
 def test_a_loss_that_is_nan_is_not_better(losses, options, expected):
@@ -104,8 +110,11 @@ def test_a_plateau_tells_its_rate():
     """``ReduceLROnPlateau`` has ``get_last_lr()``, also before the first ``step``, and is an
     ``LRScheduler``.
     """
-    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
-    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer)
+    optimizer = SGD([{"params": [nn.Parameter(torch.rand(2))], "lr": lr} for lr in (1.0, 3.0)])
+    scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
 
-    assert scheduler.get_last_lr() == [1.0]
+    assert scheduler.get_last_lr() == [1.0, 3.0]
+    for loss, rates in ((2.0, [1.0, 3.0]), (2.5, [0.5, 1.5])):
+        scheduler.step(loss)
+        assert scheduler.get_last_lr() == rates
     assert isinstance(scheduler, lr_scheduler.LRScheduler)

@@ -146,6 +146,8 @@ def test_a_loss_leaves_gradients_on_all_networks():
     assert discriminator.weight.tolist() == [[5.0]]
     assert generator.weight.grad is None
     assert discriminator.weight.grad.tolist() == [[6.0]]
+    discriminator(torch.tensor([[8.0]])).sum().backward()
+    assert discriminator.weight.grad.tolist() == [[6.0 + 8.0]]
 
 
 def test_a_frozen_network_still_passes_gradients():

@@ -14,11 +14,11 @@ def test_parameters_are_laid_end_to_end(device):
     """:func:`~torch.nn.utils.parameters_to_vector` flattens parameters row by row and concatenates them into
     one vector.
     """
-    layer = nn.Linear(2, 3, device=device)
-    layer.bias.requires_grad_(False)
-    vector = parameters_to_vector(layer.parameters())
+    net = nn.Sequential(nn.Linear(2, 3, device=device), nn.Conv1d(2, 3, 4, device=device))
+    net[0].bias.requires_grad_(False)
+    vector = parameters_to_vector(net.parameters())
 
-    assert vector.tolist() == [*layer.weight.flatten().tolist(), *layer.bias.tolist()]
+    assert vector.tolist() == [x for p in net.parameters() for x in p.flatten().tolist()]
     assert vector.device.type == device
 
 
@@ -36,15 +36,17 @@ def test_a_vector_is_cut_into_parameters(device):
     """:func:`~torch.nn.utils.vector_to_parameters` fills each parameter with its slice of the vector, in the
     parameter's shape.
     """
-    net = nn.Sequential(nn.Linear(2, 3, device=device).requires_grad_(False), nn.PReLU(device=device))
+    frozen = nn.Linear(2, 3, device=device).requires_grad_(False)
+    net = nn.Sequential(frozen, nn.Conv1d(2, 1, 2, bias=False, device=device), nn.PReLU(device=device))
     weight = net[0].weight
-    result = vector_to_parameters(torch.arange(10.0, device=device), net.parameters())
+    result = vector_to_parameters(torch.arange(14.0, device=device), net.parameters())
 
     assert result is None
     assert net[0].weight is weight
     assert net[0].weight.tolist() == [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
     assert net[0].bias.tolist() == [6.0, 7.0, 8.0]
-    assert net[1].weight.tolist() == [9.0]
+    assert net[1].weight.tolist() == [[[9.0, 10.0], [11.0, 12.0]]]
+    assert net[2].weight.tolist() == [13.0]
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,12 @@ def test_set_to_none_false_leaves_zeros():
 def test_zero_grad_without_gradients_does_nothing():
     """``module.zero_grad(set_to_none=False)`` does not change a ``grad`` that is ``None``."""
     layer = nn.Linear(2, 3)
-    layer.weight.grad = torch.rand(3, 2)
-    layer.zero_grad(set_to_none=False)
+    for net in (layer, nn.Sequential(layer)):
+        layer.weight.grad = torch.rand(3, 2)
+        net.zero_grad(set_to_none=False)
 
-    assert layer.bias.grad is None
-    assert layer.weight.grad.tolist() == [[0.0, 0.0]] * 3
+        assert layer.bias.grad is None
+        assert layer.weight.grad.tolist() == [[0.0, 0.0]] * 3
 
 
 def test_a_gradient_set_to_none_lives_on():
@@ -99,10 +100,15 @@ def test_zeroing_freezes_a_gradient_that_is_a_leaf():
 def test_zero_grad_reaches_frozen_parameters():
     """``module.zero_grad()`` also clears the gradients of frozen parameters."""
     layer = nn.Linear(2, 3)
-    layer(torch.rand(1, 2)).sum().backward()
-    layer.requires_grad_(False).zero_grad()
+    for net in (layer, nn.Sequential(layer)):
+        net.requires_grad_(True)(torch.rand(1, 2)).sum().backward()
+        gradient = layer.weight.grad
+        net.requires_grad_(False).zero_grad(set_to_none=False)
+        assert layer.weight.grad is gradient
+        assert gradient.tolist() == [[0.0, 0.0]] * 3
 
-    assert [p.grad for p in layer.parameters()] == [None, None]
+        net.zero_grad()
+        assert [p.grad for p in layer.parameters()] == [None, None]
 
 
 def test_zero_grad_reaches_parameters_only():

@@ -53,8 +53,9 @@ def test_smooth_activations_of_minus_infinity():
     """
     x = torch.tensor([-INFINITE, INFINITE])
 
-    for layer in (nn.GELU(), nn.SiLU(), nn.Mish(), nn.Hardswish()):
-        assert str(layer(x).tolist()) == "[nan, inf]"
+    for layer in (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Hardswish()):
+        for dtype in (torch.float32, torch.float64, torch.bfloat16):
+            assert str(layer(x.to(dtype)).tolist()) == "[nan, inf]"
     assert nn.ReLU()(x).tolist() == [0, INFINITE]
     assert nn.ELU()(x).tolist() == [-1, INFINITE]
     assert nn.Softplus()(x).tolist() == [0, INFINITE]
@@ -235,10 +236,11 @@ def test_silu_and_its_piecewise_kin():
     """
     x = torch.tensor([-4.0, -1.5, 0.0, 1.5, 4.0])
 
-    assert torch.allclose(nn.SiLU()(x), x * torch.sigmoid(x))
-    assert nn.Hardsigmoid()(x).tolist() == [0, 0.25, 0.5, 0.75, 1]
-    assert nn.Hardswish()(x).tolist() == [0, -0.375, 0, 1.125, 4]
-    assert torch.allclose(nn.Mish()(x), x * torch.tanh(F.softplus(x)))
+    for inplace in (False, True):
+        assert torch.allclose(nn.SiLU(inplace)(x.clone()), x * torch.sigmoid(x))
+        assert nn.Hardsigmoid(inplace)(x.clone()).tolist() == [0, 0.25, 0.5, 0.75, 1]
+        assert nn.Hardswish(inplace)(x.clone()).tolist() == [0, -0.375, 0, 1.125, 4]
+        assert torch.allclose(nn.Mish(inplace)(x.clone()), x * torch.tanh(F.softplus(x)))
 
 
 def test_sigmoids_saturate():
@@ -274,21 +276,47 @@ def test_slopes_for_channels():
             layer(torch.full(shape, -8.0))
 
 
-def test_integers():
-    """``nn.ReLU`` and ``nn.Hardtanh`` take integers, ``nn.Sigmoid`` and ``nn.Tanh`` make float32 of them.
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64], ids=str)
+def test_integers(dtype):
+    """``nn.ReLU`` and ``nn.Hardtanh`` take signed integers; ``nn.Sigmoid`` and ``nn.Tanh`` return float32.
 
     ``nn.GELU``, ``nn.SiLU`` and ``nn.Softmax`` raise ``RuntimeError``, or its subclass
-    ``NotImplementedError``.
+    ``NotImplementedError``, for integers.
     """
-    numbers = torch.tensor([3, -2])
+    numbers = torch.tensor([3, -2], dtype=dtype)
 
-    assert nn.ReLU()(numbers).tolist() == [3, 0]
-    assert [layer(numbers).dtype for layer in (nn.ReLU(), nn.Hardtanh(), nn.Sigmoid(), nn.Tanh())] == [
-        torch.int64,
-        torch.int64,
-        torch.float32,
-        torch.float32,
-    ]
+    clamped, bounded = nn.ReLU()(numbers), nn.Hardtanh()(numbers)
+    assert [clamped.dtype, clamped.tolist()] == [dtype, [3, 0]]
+    assert [bounded.dtype, bounded.tolist()] == [dtype, [1, -1]]
+    for layer in (nn.Sigmoid(), nn.Tanh()):
+        torch.testing.assert_close(layer(numbers), layer(torch.tensor([3.0, -2.0])))
     for layer in (nn.GELU(), nn.SiLU(), nn.Softmax(0), nn.ELU()):
-        with pytest.raises(RuntimeError, match="not implemented for 'Long'"):
+        with pytest.raises(RuntimeError, match=r"not implemented for '(Char|Short|Int|Long)'"):
             layer(numbers)
+
+
+@pytest.mark.since("2.15")
+def test_hardtanh_takes_unsigned_integers():
+    """``nn.Hardtanh`` with its default limits takes uint8, and clamps it to at most 1.
+
+    Up to torch 2.14 it raised ``RuntimeError``, since its lower limit is negative.
+    """
+    numbers = torch.tensor([3, 0, 1], dtype=torch.uint8)
+
+    clamped = nn.Hardtanh()(numbers)
+
+    assert [clamped.dtype, clamped.tolist()] == [torch.uint8, [1, 0, 1]]
+    assert nn.Hardtanh(-1.0, 2.0)(numbers).tolist() == [2, 0, 1]
+
+
+@pytest.mark.before("2.15")
+def test_hardtanh_refused_unsigned_integers():
+    """``nn.Hardtanh`` with its default limits raises ``RuntimeError`` for uint8.
+
+    Its lower limit is negative: ``nn.Hardtanh(0.0, 1.0)`` takes it.
+    """
+    numbers = torch.tensor([3, 0, 1], dtype=torch.uint8)
+
+    with pytest.raises(RuntimeError, match="cannot do hardtanh on an unsigned type with negative limits"):
+        nn.Hardtanh()(numbers)
+    assert nn.Hardtanh(0.0, 1.0)(numbers).tolist() == [1, 0, 1]

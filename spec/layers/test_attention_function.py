@@ -26,10 +26,45 @@ def test_scores_are_divided_by_the_root_of_the_width():
 def test_the_scale_may_be_given():
     """``F.scaled_dot_product_attention(scale=s)`` multiplies the scores by ``s`` in place of the default."""
     query, key, value = torch.rand(2, 3, 4, 16), torch.rand(2, 3, 5, 16), torch.rand(2, 3, 5, 16)
+    allowed, attention = torch.ones(4, 5, dtype=torch.bool).tril(), F.scaled_dot_product_attention
 
-    weights = torch.softmax(query @ key.transpose(-2, -1) * 2.0, dim=-1)
+    for scale in (2.0, -3.0):
+        scores = query @ key.transpose(-2, -1) * scale
+        causal = torch.softmax(scores.masked_fill(~allowed, -torch.inf), dim=-1) @ value
 
-    torch.testing.assert_close(F.scaled_dot_product_attention(query, key, value, scale=2.0), weights @ value)
+        full = attention(query, key, value, scale=scale)
+        torch.testing.assert_close(full, torch.softmax(scores, dim=-1) @ value)
+        torch.testing.assert_close(attention(query, key, value, allowed, scale=scale), causal)
+    causal = attention(query, key, value, allowed, scale=2.0)
+    torch.testing.assert_close(attention(query, key, value, is_causal=True, scale=2.0), causal)
+
+
+@pytest.mark.since("2.3")
+def test_a_negative_scale_cannot_be_causal():
+    """On the CPU ``F.scaled_dot_product_attention(is_causal=True)`` returns NaN for a negative ``scale``.
+
+    It multiplies what is masked, minus infinity, as well. Give the scale its other sign, and ``-query``.
+    """
+    x = torch.rand(1, 1, 3, 8, device="cpu")
+
+    result = F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=-2.0)
+    turned = F.scaled_dot_product_attention(-x, x, x, is_causal=True, scale=2.0)
+
+    assert result[0, 0, 0].isnan().all()
+    masked = torch.ones(3, 3, dtype=torch.bool, device="cpu").tril()
+    torch.testing.assert_close(turned, F.scaled_dot_product_attention(x, x, x, masked, scale=-2.0))
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.3")
+def test_a_negative_scale_could_be_causal():
+    """On the CPU ``F.scaled_dot_product_attention(is_causal=True)`` takes a negative ``scale``."""
+    x = torch.rand(1, 1, 3, 8, device="cpu")
+
+    result = F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=-2.0)
+
+    turned = F.scaled_dot_product_attention(-x, x, x, is_causal=True, scale=2.0)
+    torch.testing.assert_close(result, turned)
 
 
 def test_heads_come_before_the_sequence():
@@ -86,7 +121,7 @@ def test_a_padding_mask_is_no_matrix():
         F.scaled_dot_product_attention(torch.rand(2, 1, 3, 8), key, key, attn_mask=padding)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int64], ids=str)
 def test_a_mask_has_the_dtype_of_the_query(dtype):
     """``F.scaled_dot_product_attention`` raises ``RuntimeError`` for an ``attn_mask`` of another dtype than
     the query.
@@ -111,13 +146,15 @@ def test_a_query_without_keys_gives_zeros():
     x = torch.rand(1, 1, 3, 8, requires_grad=True)
     mask = torch.tensor([[True, False, False], [False, False, False], [True, True, True]])
 
-    result = F.scaled_dot_product_attention(x, x.detach(), x.detach(), attn_mask=mask)
-    result.sum().backward()
+    for given in (mask, torch.zeros(3, 3).masked_fill(~mask, -torch.inf)):
+        x.grad = None
+        result = F.scaled_dot_product_attention(x, x.detach(), x.detach(), attn_mask=given)
+        result.sum().backward()
 
-    torch.testing.assert_close(result[0, 0, 0], x[0, 0, 0])
-    assert result[0, 0, 1].tolist() == [0.0] * 8
-    assert x.grad[0, 0, 1].tolist() == [0.0] * 8
-    assert x.grad[0, 0, 2].abs().sum().item() > 0
+        torch.testing.assert_close(result[0, 0, 0], x[0, 0, 0])
+        assert result[0, 0, 1].tolist() == [0.0] * 8
+        assert x.grad[0, 0, 1].tolist() == [0.0] * 8
+        assert x.grad[0, 0, 2].abs().sum().item() > 0
 
 
 @pytest.mark.before("2.5")
@@ -136,13 +173,18 @@ def test_values_may_be_of_another_width():
 
     Query and key need the same last size; key and value the same length.
     """
-    query, key, value = torch.rand(2, 3, 4, 8), torch.rand(2, 3, 5, 8), torch.rand(2, 3, 5, 2)
+    query, key = torch.rand(2, 3, 4, 8), torch.rand(2, 3, 5, 8)
 
     weights = torch.softmax(query @ key.transpose(-2, -1) / 8**0.5, dim=-1)
 
-    torch.testing.assert_close(F.scaled_dot_product_attention(query, key, value), weights @ value)
+    for value in (torch.rand(2, 3, 5, 2), torch.rand(2, 3, 5, 11)):
+        for mask in (None, torch.ones(4, 5, dtype=torch.bool)):
+            result = F.scaled_dot_product_attention(query, key, value, mask)
+            torch.testing.assert_close(result, weights @ value)
     with pytest.raises(RuntimeError, match=r"[Ee]xpected|must match|mat1|size"):
         F.scaled_dot_product_attention(query, key[..., :7], value)
+    with pytest.raises(RuntimeError, match=r"[Ee]xpected|must match|mat1|size"):
+        F.scaled_dot_product_attention(query, key, value[..., :4, :])
 
 
 def test_one_head_of_keys_serves_all():

@@ -137,9 +137,12 @@ def test_losses_of_complex_numbers():
 
     See also :ref:`layers.loss_arguments.l1_of_complex_numbers`
     """
-    for loss in (nn.MSELoss(reduction="sum"), nn.SmoothL1Loss()):
-        with pytest.raises(RuntimeError, match="omplex"):
-            loss(X, X * 2)
+    for reduction in ("none", "mean", "sum"):
+        for inputs in (X, X.to(torch.complex128)):
+            for loss in (nn.MSELoss(reduction=reduction), nn.SmoothL1Loss(reduction=reduction)):
+                with pytest.raises(RuntimeError, match="omplex"):
+                    loss(inputs, inputs * 2)
+            assert nn.L1Loss(reduction=reduction)(inputs, inputs * 2).is_complex() is False
 
     parts = nn.MSELoss(reduction="sum")(torch.view_as_real(X), torch.view_as_real(X * 2))
     assert torch.allclose(parts, X.abs().pow(2).sum())

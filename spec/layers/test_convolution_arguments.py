@@ -75,13 +75,13 @@ def test_a_stride_passes_positions_over(convolution, dimensions):
     ``Conv2d`` and ``Conv3d`` do so in each dimension, with a stride for each.
     """
     strides = (2, 3, 4)[:dimensions]
-    layer, every = convolution(5, 4, 3, stride=strides), convolution(5, 4, 3)
+    layer, every = convolution(5, 4, 3, stride=strides, padding=1), convolution(5, 4, 3, padding=1)
     every.load_state_dict(layer.state_dict())
     x = torch.rand(2, 5, *[10, 13, 12][:dimensions])
 
     some = every(x)[(..., *[slice(None, None, stride) for stride in strides])]
 
-    assert some.shape == (2, 4, *[4, 4, 3][:dimensions])
+    assert some.shape == (2, 4, *[5, 5, 3][:dimensions])
     assert torch.allclose(layer(x), some, atol=1e-5)
 
 

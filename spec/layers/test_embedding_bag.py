@@ -153,11 +153,14 @@ def test_an_empty_bag_gives_zeros(mode):
 @pytest.mark.parametrize("indices", [torch.int32, torch.int64], ids=str)
 def test_indices_and_offsets_may_differ_in_dtype(indices, offsets, mode, first):
     """``EmbeddingBag`` accepts int32 ``input`` with int64 ``offsets``, and the reverse."""
-    layer = nn.EmbeddingBag.from_pretrained(TABLE, mode=mode)
+    layer, weighing = (nn.EmbeddingBag.from_pretrained(TABLE, mode=kind) for kind in (mode, "sum"))
+    given = torch.tensor([0, 1, 3], dtype=indices), torch.tensor([0, 2], dtype=offsets)
 
-    result = layer(torch.tensor([0, 1, 3], dtype=indices), torch.tensor([0, 2], dtype=offsets))
+    result = layer(*given)
+    weighed = weighing(*given, per_sample_weights=torch.tensor([2.0, 3.0, 5.0]))
 
     assert result.tolist() == [[first, first * 10], [8.0, 80.0]]
+    assert weighed.tolist() == [[8.0, 80.0], [40.0, 400.0]]
 
 
 def test_per_sample_weights_scale_the_rows():

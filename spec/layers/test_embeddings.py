@@ -75,13 +75,13 @@ def test_only_rows_looked_up_get_a_gradient():
 
     ``scale_grad_by_freq=True`` divides it by the number of uses.
     """
-    often, scaled = nn.Embedding(4, 2), nn.Embedding(4, 2, scale_grad_by_freq=True)
+    for indices in (torch.tensor([1, 3, 1]), torch.tensor([[1], [3], [1]])):
+        often, scaled = nn.Embedding(4, 2), nn.Embedding(4, 2, scale_grad_by_freq=True)
+        often(indices).sum().backward()
+        scaled(indices).sum().backward()
 
-    often(torch.tensor([1, 3, 1])).sum().backward()
-    scaled(torch.tensor([1, 3, 1])).sum().backward()
-
-    assert often.weight.grad.tolist() == [[0.0, 0.0], [2.0, 2.0], [0.0, 0.0], [1.0, 1.0]]
-    assert scaled.weight.grad.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+        assert often.weight.grad.tolist() == [[0.0, 0.0], [2.0, 2.0], [0.0, 0.0], [1.0, 1.0]]
+        assert scaled.weight.grad.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
@@ -303,11 +303,11 @@ def test_a_sparse_embedding_has_sparse_gradients(make):
     """
     layer = make(4, 2, sparse=True)
 
-    layer(torch.tensor([[3], [1]])).sum().backward()
+    layer(torch.tensor([[3], [1], [3]])).sum().backward()
 
     assert layer.weight.grad.is_sparse is True
     assert layer.weight.grad.coalesce().indices().tolist() == [[1, 3]]
-    assert layer.weight.grad.to_dense().tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+    assert layer.weight.grad.to_dense().tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 0.0], [2.0, 2.0]]
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])

@@ -90,12 +90,14 @@ def test_other_layers_of_no_features():
 
     So does ``nn.Linear(2, 0)``.
     """
-    cell = nn.utils.skip_init(nn.GRUCell, 2, 0)
+    cell, layer = nn.utils.skip_init(nn.GRUCell, 2, 0), nn.utils.skip_init(nn.Linear, 2, 0)
 
-    assert nn.LayerNorm(0)(torch.rand(5, 0)).shape == (5, 0)
+    for shape in ((5,), (4, 5)):
+        assert nn.LayerNorm(0)(torch.rand(*shape, 0)).shape == (*shape, 0)
+        assert nn.Embedding(3, 0)(torch.ones(shape, dtype=torch.long)).shape == (*shape, 0)
+        assert layer(torch.rand(*shape, 2)).shape == (*shape, 0)
     assert nn.PReLU(0)(torch.rand(5, 0)).shape == (5, 0)
     assert cell(torch.rand(5, 2)).shape == (5, 0)
-    assert nn.Embedding(3, 0)(torch.tensor([2, 0])).shape == (2, 0)
 
 
 def test_a_table_of_no_words():

@@ -22,6 +22,8 @@ def test_columns_are_windows():
     assert nn.Unfold(2)(torch.arange(8.0).view(1, 2, 2, 2)).tolist() == [
         [[0], [1], [2], [3], [4], [5], [6], [7]]
     ]
+    assert torch.equal(nn.Unfold(2)(torch.cat([IMAGE, IMAGE + 9]))[1], columns[0] + 9)
+    assert nn.Unfold(2, dilation=2)(IMAGE).flatten().tolist() == [0, 2, 6, 8]
     assert nn.Unfold(2, padding=1)(IMAGE)[0, :, 0].tolist() == [0, 0, 0, 0.0]
     assert nn.Unfold((1, 3))(IMAGE)[0, :, 2].tolist() == [6, 7, 8]
 
@@ -48,14 +50,16 @@ def test_folding_adds_up():
 
     assert fold(unfold(IMAGE)).tolist() == [[[[0, 2, 2], [6, 16, 10], [6, 14, 8]]]]
     assert counts.tolist() == [[[[1, 2, 1], [2, 4, 2], [1, 2, 1]]]]
-    assert torch.equal(fold(unfold(IMAGE)) / counts, IMAGE)
+    channels = torch.cat([IMAGE, IMAGE.mT + 1], dim=1)
+    assert torch.equal(fold(unfold(channels)) / counts, channels)
 
 
 def test_windows_that_do_not_overlap():
     """With a stride of the kernel size, ``nn.Fold`` undoes ``nn.Unfold``, except where no window reaches."""
-    even = torch.arange(16.0).view(1, 1, 4, 4)
+    even = torch.arange(48.0).view(1, 2, 4, 6)
 
-    assert torch.equal(nn.Fold((4, 4), 2, stride=2)(nn.Unfold(2, stride=2)(even)), even)
+    assert torch.equal(nn.Fold((4, 6), 2, stride=2)(nn.Unfold(2, stride=2)(even)), even)
+    assert torch.equal(nn.Fold((4, 6), (2, 3), stride=(2, 3))(nn.Unfold((2, 3), stride=(2, 3))(even)), even)
     assert nn.Fold((3, 3), 2, stride=2)(nn.Unfold(2, stride=2)(IMAGE)).tolist() == [
         [[[0, 1, 0], [3, 4, 0], [0, 0, 0]]]
     ]

@@ -94,8 +94,10 @@ def test_linear_refuses_another_size():
 
     An image is flattened before it: see :class:`~torch.nn.Flatten`.
     """
-    with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied .4x5 and 2x3"):
-        nn.Linear(2, 3)(torch.rand(4, 5))
+    for shape in ((12, 5), (4, 3, 5)):
+        for bias in (True, False):
+            with pytest.raises(RuntimeError, match=r"shapes cannot be multiplied .12x5 and 2x3"):
+                nn.Linear(2, 3, bias)(torch.rand(shape))
     with pytest.raises(RuntimeError, match=r"1x5 and 2x3|5.*3x2"):
         nn.Linear(2, 3)(torch.rand(5))
 

@@ -263,11 +263,11 @@ def test_gaussian_nll_broadcasts_one_dimension():
     assert torch.equal(loss(mean, target, var), loss(mean, target, var.expand(2, 3)))
     assert torch.equal(loss(mean, target, var[:, :2].T), loss(mean, target, var[0, :2]))
     cubes = mean.reshape(1, 2, 3).expand(4, 2, 3), torch.zeros(4, 2, 3)
-    assert torch.equal(loss(*cubes, var.expand(4, 1, 3)), loss(*cubes, var.expand(4, 2, 3)))
-    with pytest.raises(ValueError, match="var is of incorrect size"):
-        loss(mean, target, torch.tensor([[2.0]]))
-    with pytest.raises(ValueError, match="var is of incorrect size"):
-        loss(mean, target, torch.tensor(2.0))
+    for spread in (torch.rand(1, 2, 3), torch.rand(4, 1, 3), torch.rand(4, 2, 1)):
+        assert torch.equal(loss(*cubes, spread), loss(*cubes, spread.expand(4, 2, 3)))
+    for wrong in (torch.tensor([[2.0]]), torch.tensor(2.0)):
+        with pytest.raises(ValueError, match="var is of incorrect size"):
+            loss(mean, target, wrong)
 
 
 @pytest.mark.before("2.10")

@@ -156,13 +156,15 @@ def test_a_negative_divergence():
     ``softmax``, or training goes astray (:issue:`60928`).
     """
     p, q = torch.tensor([[0.25, 0.75]]), torch.tensor([[0.5, 0.5]])
-    divergence = nn.KLDivLoss(reduction="sum")
 
-    assert divergence(p.log(), p).item() == pytest.approx(0.0, abs=1e-6)
-    assert divergence(q.log(), p).item() > 0.0
-    assert divergence(p, p).item() == pytest.approx(-(p * (p - p.log())).sum().item())
-    assert divergence(q, p).item() < -1.0
-    assert divergence(p.log(), p / 10).item() == pytest.approx(0.1 * math.log(0.1))
+    for reduction in ("sum", "batchmean"):
+        divergence = nn.KLDivLoss(reduction=reduction)
+
+        assert divergence(p.log(), p).item() == pytest.approx(0.0, abs=1e-6)
+        assert divergence(q.log(), p).item() > 0.0
+        assert divergence(p, p).item() == pytest.approx(-(p * (p - p.log())).sum().item())
+        assert divergence(q, p).item() < -1.0
+        assert divergence(p.log(), p / 10).item() == pytest.approx(0.1 * math.log(0.1))
 
 
 def test_a_sigmoid_before_logits_keeps_the_loss_up():

@@ -46,6 +46,7 @@ def test_a_loss_is_a_module(loss):
     assert isinstance(loss, nn.Module)
     assert list(loss.parameters()) == []
     assert list(loss.state_dict()) == []
+    assert list(nn.BCEWithLogitsLoss(torch.ones(3), pos_weight=torch.ones(3)).parameters()) == []
     assert len(list(nn.AdaptiveLogSoftmaxWithLoss(4, 5, [2]).parameters())) == 3
 
 

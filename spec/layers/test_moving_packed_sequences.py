@@ -33,14 +33,13 @@ def test_the_indices_are_moved_along():
     """``PackedSequence.to(device)`` moves the data and the indices, and leaves ``batch_sizes`` on the CPU."""
     packed = pack_sequence([torch.rand(1), torch.rand(2)], enforce_sorted=False)
 
-    moved = packed.to("meta", torch.float64)
-
-    assert moved.data.device.type == "meta"
-    assert moved.data.dtype == torch.float64
-    assert moved.batch_sizes is packed.batch_sizes
-    for indices in (moved.sorted_indices, moved.unsorted_indices):
-        assert indices.device.type == "meta"
-        assert indices.dtype == torch.int64
+    for moved in (packed.to("meta", torch.float64), packed.to(device="meta", dtype=torch.float64)):
+        assert moved.data.device.type == "meta"
+        assert moved.data.dtype == torch.float64
+        assert moved.batch_sizes is packed.batch_sizes
+        for indices in (moved.sorted_indices, moved.unsorted_indices):
+            assert indices.device.type == "meta"
+            assert indices.dtype == torch.int64
 
 
 @pytest.mark.parametrize("enforce_sorted", [True, False])
@@ -50,6 +49,7 @@ def test_with_nothing_to_do_it_returns_itself(enforce_sorted):
 
     assert packed.to(torch.float32) is packed
     assert packed.to("cpu") is packed
+    assert packed.to(device="cpu", dtype=torch.float32) is packed
     assert packed.to(packed.data) is packed
     assert packed.to(torch.float16) is not packed
 

@@ -300,15 +300,16 @@ def test_rms_norm_of_half_has_the_eps_of_float32(dtype):
 
     It computes in float32 there, and rounds the result.
     """
-    layer, eps = nn.RMSNorm(4, dtype=dtype), torch.finfo(torch.float32).eps
+    layer, exact, eps = nn.RMSNorm(4, dtype=dtype), nn.RMSNorm(4), torch.finfo(torch.float32).eps
 
     result = layer(torch.full((4,), (eps / 2) ** 0.5, dtype=dtype))
 
     assert result.dtype is dtype
     assert result.tolist() == pytest.approx([3**-0.5] * 4, rel=0.01)
 
-    x = torch.rand(8, 4, dtype=dtype)
-    assert torch.equal(layer(x), nn.RMSNorm(4)(x.float()).to(dtype))
+    x = torch.rand(32, 4, dtype=dtype)
+    exact.load_state_dict({"weight": nn.init.uniform_(layer.weight)})
+    assert torch.equal(layer(x), exact(x.float()).to(dtype))
 
 
 @pytest.mark.since("2.4")

@@ -105,7 +105,8 @@ def test_a_divisor_may_be_given():
 
 def test_the_padding_of_a_maximum_never_wins():
     """``nn.MaxPool1d(padding=1)`` pads with ``-inf``, not with zeros: negative values stay the maximum."""
-    assert nn.MaxPool1d(2, padding=1)(-NUMBERS).tolist() == [[[-1.0, -2.0, -4.0]]]
+    for x in (-NUMBERS, (-NUMBERS).requires_grad_()):
+        assert nn.MaxPool1d(2, padding=1)(x).tolist() == [[[-1.0, -2.0, -4.0]]]
     assert nn.MaxPool1d(2)(F.pad(-NUMBERS, (1, 1))).tolist() == [[[0.0, -2.0, -4.0]]]
 
 

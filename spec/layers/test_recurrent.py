@@ -210,9 +210,10 @@ def test_an_unbatched_sequence(make):
         ({"dropout": -0.5}, "dropout should be a number in range .0, 1."),
         ({"dropout": True}, "dropout should be a number in range .0, 1."),
         ({"proj_size": 3}, "proj_size has to be smaller than hidden_size"),
+        ({"proj_size": 4}, "proj_size has to be smaller than hidden_size"),
         ({"proj_size": -1}, "proj_size should be a positive integer or zero"),
     ],
-    ids=["dropout", "negative dropout", "bool", "large projection", "negative projection"],
+    ids=["dropout", "negative dropout", "bool", "projection", "large projection", "negative projection"],
 )
 def test_what_a_recurrent_layer_refuses(arguments, message):
     """``nn.LSTM`` raises ``ValueError`` if ``dropout`` is not between 0 and 1, or

@@ -140,16 +140,17 @@ def test_an_encoder_calls_its_layers_in_turn():
     """``TransformerEncoder`` calls its layers one after the other, each with the masks, and then ``norm``."""
     layer = nn.TransformerEncoderLayer(4, 2, 8, 0.0)
     encoder, x, mask = (
-        nn.TransformerEncoder(layer, 2, nn.LayerNorm(4)),
+        nn.TransformerEncoder(layer, 3, nn.LayerNorm(4)),
         torch.rand(5, 3, 4),
         torch.eye(5) == 1,
     )
     encoder.layers[1].linear1.weight.data.mul_(3)
-    encoder.norm.weight.data.fill_(5)
+    encoder.norm.weight.data.uniform_(1, 5)
     padding = torch.eye(3, 5).flip(1) == 1
 
-    y = encoder.layers[0](x, src_mask=mask, src_key_padding_mask=padding)
-    y = encoder.layers[1](y, src_mask=mask, src_key_padding_mask=padding)
+    y = x
+    for one in encoder.layers:
+        y = one(y, src_mask=mask, src_key_padding_mask=padding)
 
     result = encoder(x, mask=mask, src_key_padding_mask=padding)
     assert torch.allclose(result, encoder.norm(y), atol=1e-5)
@@ -161,16 +162,18 @@ def test_a_decoder_calls_its_layers_in_turn():
     """
     layer = nn.TransformerDecoderLayer(4, 2, 8, 0.0)
     decoder, x, memory = (
-        nn.TransformerDecoder(layer, 2, nn.LayerNorm(4)),
+        nn.TransformerDecoder(layer, 3, nn.LayerNorm(4)),
         torch.rand(5, 3, 4),
         torch.rand(6, 3, 4),
     )
     decoder.layers[1].linear1.weight.data.mul_(3)
     decoder.norm.weight.data.uniform_(1, 5)
-    mask, padding = torch.eye(5) == 1, torch.eye(3, 6) == 1
-    given = {"tgt_mask": mask, "memory_key_padding_mask": padding}
+    given = {"tgt_mask": torch.eye(5) == 1, "memory_mask": torch.eye(5, 6).fliplr() == 1}
+    given |= {"tgt_key_padding_mask": torch.eye(3, 5) == 1, "memory_key_padding_mask": torch.eye(3, 6) == 1}
 
-    y = decoder.layers[1](decoder.layers[0](x, memory, **given), memory, **given)
+    y = x
+    for one in decoder.layers:
+        y = one(y, memory, **given)
 
     assert torch.allclose(decoder(x, memory, **given), decoder.norm(y), atol=1e-5)
 

@@ -90,8 +90,9 @@ def test_output_padding_is_below_stride_or_dilation(convolution, dimensions):
 
     assert convolution(2, 3, 3, stride=2, output_padding=1)(x).shape[2:] == (12,) * dimensions
     assert convolution(2, 3, 3, dilation=2, output_padding=1)(x).shape[2:] == (10,) * dimensions
-    for arguments in ({"output_padding": 1}, {"stride": 2, "dilation": 2, "output_padding": 2}):
-        layer = convolution(2, 3, 3, **arguments)
+    last = (0,) * (dimensions - 1) + (2,)
+    for stride, dilation, padding in ((1, 1, 1), (2, 2, 2), (2, 1, last), (1, 2, last)):
+        layer = convolution(2, 3, 3, stride=stride, dilation=dilation, output_padding=padding)
         with pytest.raises(RuntimeError, match="output padding must be smaller than either stride or dil"):
             layer(x)
 

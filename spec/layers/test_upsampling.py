@@ -106,6 +106,21 @@ def test_aligned_corners():
     assert F.interpolate(pair, 4, mode="linear", align_corners=False).tolist() == [[[0.0, 1.5, 4.5, 6.0]]]
 
 
+def test_a_scale_is_one_of_sizes():
+    """With ``align_corners=True``, ``scale_factor`` of ``F.interpolate`` scales the size, not the distances.
+
+    Four elements become eight, with seven gaps in place of three. To keep the elements and put one between
+    each two, give ``size=2 * n - 1``.
+    """
+    numbers = torch.tensor([[[0.0, 7.0, 14.0, 21.0]]])
+
+    twice = F.interpolate(numbers, scale_factor=2, mode="linear", align_corners=True)
+    between = F.interpolate(numbers, size=7, mode="linear", align_corners=True)
+
+    assert twice.flatten().tolist() == pytest.approx([0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0, 21.0])
+    assert between.flatten().tolist() == pytest.approx([0.0, 3.5, 7.0, 10.5, 14.0, 17.5, 21.0])
+
+
 @pytest.mark.parametrize(("dimensions", "mode"), [(d, mode) for d, modes in MODES.items() for mode in modes])
 def test_corners_are_not_aligned_by_default(dimensions, mode):
     """Without ``align_corners``, bilinear ``F.interpolate`` computes as with ``False``, and does not warn.

@@ -130,32 +130,31 @@ def test_batches_are_not_counted(layer, shape):
 
 
 @pytest.mark.since("2.4")
-def test_momentum_none_keeps_the_statistics():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_momentum_none_keeps_the_statistics(layer, shape):
     """``InstanceNorm(momentum=None)`` leaves its running statistics unchanged; it does not average.
 
     ``BatchNorm(momentum=None)`` averages over all batches.
     """
-    layer, batch_norm = (
-        nn.InstanceNorm1d(2, momentum=None, track_running_stats=True),
-        nn.BatchNorm1d(2, momentum=None),
-    )
-    batches = torch.randn(3, 4, 2, 5) + 4
+    net, batch_norm = layer(2, momentum=None, track_running_stats=True), nn.BatchNorm1d(2, momentum=None)
+    batches = torch.randn(3, *shape) + 4
     for batch in batches:
-        layer(batch)
-        batch_norm(batch)
+        net(batch)
+        batch_norm(batch.flatten(2))
 
-    assert layer.running_mean.tolist() == [0, 0]
-    assert layer.running_var.tolist() == [1, 1]
-    torch.testing.assert_close(batch_norm.running_mean, batches.mean((0, 1, 3)))
+    assert net.running_mean.tolist() == [0, 0]
+    assert net.running_var.tolist() == [1, 1]
+    torch.testing.assert_close(batch_norm.running_mean, batches.flatten(3).mean((0, 1, 3)))
 
 
 @pytest.mark.before("2.4")
-def test_momentum_none_is_refused():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_momentum_none_is_refused(layer, shape):
     """``InstanceNorm(momentum=None, track_running_stats=True)`` raises ``TypeError`` when called."""
-    layer = nn.InstanceNorm1d(2, momentum=None, track_running_stats=True)
+    net = layer(2, momentum=None, track_running_stats=True)
 
     with pytest.raises(TypeError, match="argument 'momentum'"):
-        layer(torch.randn(4, 2, 5))
+        net(torch.randn(shape))
 
 
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
@@ -196,7 +195,9 @@ def test_a_sample_without_a_batch(layer, dims):
     mean, var = x.flatten(1).mean(1), x.flatten(1).var(1, correction=0)
     wanted = (x.flatten(1) - mean.unsqueeze(1)) / (var.unsqueeze(1) + 0.25).sqrt()
 
-    torch.testing.assert_close(layer(2, eps=0.25)(x), wanted.reshape(x.shape))
+    for training in (True, False):
+        net = layer(2, eps=0.25).train(training)
+        torch.testing.assert_close(net(x), wanted.reshape(x.shape))
 
 
 @pytest.mark.parametrize(
@@ -243,13 +244,16 @@ def test_one_element_cannot_be_normalised(layer, training):
     assert layer(2).train(training)(two).shape == two.shape
 
 
-def test_one_element_will_do_with_statistics():
+@pytest.mark.parametrize("layer", LAYERS)
+def test_one_element_will_do_with_statistics(layer):
     """``InstanceNorm`` with running statistics accepts one element per channel in eval mode."""
-    layer = nn.InstanceNorm1d(2, eps=0.25, track_running_stats=True).eval()
-    layer.running_mean.copy_(torch.tensor([3.0, 5.0]))
-    layer.running_var.copy_(torch.tensor([2.0, 6.0]))
+    net = layer(2, eps=0.25, track_running_stats=True).eval()
+    net.running_mean.copy_(torch.tensor([3.0, 5.0]))
+    net.running_var.copy_(torch.tensor([2.0, 6.0]))
+    x = torch.tensor([6.0, 0.0]).view(1, 2, *[1] * (1 + LAYERS.index(layer)))
 
-    torch.testing.assert_close(layer(torch.tensor([[[6.0], [0.0]]])), torch.tensor([[[2.0], [-2.0]]]))
+    for batch in (x, x[0]):
+        torch.testing.assert_close(net(batch), torch.tensor([2.0, -2.0]).view(batch.shape))
 
 
 @pytest.mark.since("2.1")
@@ -292,13 +296,14 @@ def test_other_channels_are_warned_of(training, layer, shape):
         layer(1).train(training)(x[0])
 
 
-def test_the_function_uses_the_input():
+@pytest.mark.parametrize(("layer", "shape"), BATCHES)
+def test_the_function_uses_the_input(layer, shape):
     """``F.instance_norm`` normalizes by the statistics of the input unless ``use_input_stats=False``."""
-    x = 3 * torch.randn(4, 2, 5) + 4
+    x = 3 * torch.randn(shape) + 4
     mean, var = torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0])
 
-    torch.testing.assert_close(F.instance_norm(x), nn.InstanceNorm1d(2)(x))
-    torch.testing.assert_close(F.instance_norm(x, mean, var), nn.InstanceNorm1d(2)(x))
+    torch.testing.assert_close(F.instance_norm(x), layer(2)(x))
+    torch.testing.assert_close(F.instance_norm(x, mean, var), layer(2)(x))
     torch.testing.assert_close(
         F.instance_norm(x, torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0]), use_input_stats=False),
         F.batch_norm(x, torch.tensor([3.0, 5.0]), torch.tensor([2.0, 6.0])),

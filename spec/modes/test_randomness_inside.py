@@ -50,14 +50,15 @@ def test_the_function_of_rrelu_uses_the_mean():
     assert len(F.rrelu(x, 0.25, 0.75, True).unique()) > 100
 
 
+@pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
-def test_recurrent_layers_drop_in_between(layer):
+def test_recurrent_layers_drop_in_between(layer, directions):
     """In training mode ``nn.RNN``, ``LSTM`` and ``GRU`` apply ``dropout`` between layers, not after the last
     layer.
 
     For dropout on the output of the last layer, put a :class:`~torch.nn.Dropout` after it.
     """
-    net = layer(2, 8, num_layers=2, dropout=1.0)
+    net = layer(2, 8, num_layers=2, dropout=1.0, bidirectional=directions == 2)
     x = torch.randn(5, 4, 2)
     output, state = net(x)
     same, other = net(x + 1)

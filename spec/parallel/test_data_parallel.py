@@ -7,10 +7,12 @@ module on each of them and puts the outputs together. Where torch finds no accel
 A device that is named twice gets two copies, so most of this shows on one GPU.
 """
 
+from unittest import mock
+
 import pytest
 import torch
 from torch import nn
-from torch.nn.parallel import data_parallel
+from torch.nn.parallel import _functions, data_parallel
 
 
 class Steps(nn.DataParallel):  # writes its steps down and takes them on the CPU
@@ -21,8 +23,8 @@ class Steps(nn.DataParallel):  # writes its steps down and takes them on the CPU
 
     def scatter(self, inputs, kwargs, device_ids):
         self.steps.append(("scatter", device_ids))
-        pieces = [piece for x in inputs for piece in x.chunk(len(device_ids))]
-        return tuple((piece,) for piece in pieces), tuple(kwargs for _ in pieces)
+        with mock.patch.object(_functions.Scatter, "apply", lambda ids, _, dim, x: x.chunk(len(ids), dim)):
+            return super().scatter(inputs, kwargs, device_ids)
 
     def replicate(self, module, device_ids):
         self.steps.append(("replicate", device_ids))
@@ -116,9 +118,9 @@ def test_four_steps_in_order(no_accelerator):
 
 def test_no_more_replicas_than_pieces(no_accelerator):
     """If a batch has fewer rows than devices, ``DataParallel`` uses only as many devices as rows."""
-    for rows in (1, 2):
+    for rows, args, kwargs in [(1, (torch.rand(1, 2),), {}), (2, (), {"input": torch.rand(2, 2)})]:
         wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
-        assert len(wrapped(torch.rand(rows, 2))) == rows
+        assert len(wrapped(*args, **kwargs)) == rows
         assert wrapped.steps[1:3] == [("replicate", [4, 5][:rows]), ("parallel_apply", rows)]
 
 
@@ -131,9 +133,8 @@ def test_one_device_needs_no_replicas(no_accelerator):
 
     output = wrapped(x, input2=y)
 
-    assert output[0].tolist() == x.tolist()
-    assert output[0] is not x
-    assert (output[1] is y, output[2]) == (True, "hooked")
+    assert [piece.tolist() for piece in output[:2]] == [x.tolist(), y.tolist()]
+    assert (output[0] is x, output[1] is y, output[2]) == (False, False, "hooked")
     assert wrapped.steps == [("scatter", [4])]
 
 

@@ -102,9 +102,14 @@ def test_no_sync_must_hold_the_forward(ranks):
         output = model(torch.tensor([[rank + 1.0]]))
         with model.no_sync():
             output.sum().backward()
-        return model.module.weight.grad.item()
+        averaged = model.module.weight.grad.item()
+        model.zero_grad()
+        with model.no_sync():
+            output = model(torch.tensor([[rank + 1.0]]))
+        output.sum().backward()
+        return averaged, model.module.weight.grad.item()
 
-    assert ranks(train) == [1.5, 1.5]
+    assert ranks(train) == [(1.5, 1.0), (1.5, 2.0)]
 
 
 @pytest.mark.needs("distributed")

@@ -189,26 +189,26 @@ def test_a_hook_starts_the_delayed_average(ranks):
     """
 
     def train(rank):
-        events, works, reduce, net = [], [], dist.all_reduce, nn.Sequential(nn.Linear(1, 1))
+        events, works, reduce, net = [], [], dist.all_reduce, nn.Sequential(nn.Linear(1, 1), nn.PReLU())
 
         def noted(grad, **options):
-            events.append(grad.item())
+            events.append(grad.tolist())
             works.append(reduce(grad, **options))
 
-        hooked, delayed = net.parameters()
+        hooked, bias, slope = (nn.init.constant_(p, -2.0) for p in net.parameters())
         hooked.register_hook(lambda grad: events.append("hooked"))
-        delayed.register_hook(lambda grad: events.append("delayed"))
-        options = {"param_to_hook_all_reduce": hooked}
-        model = DDP(net, delay_all_reduce_named_params=[("0.bias", delayed)], **options)
+        bias.register_hook(lambda grad: events.append("delayed"))
+        delayed = [("0.bias", bias), ("1.weight", slope)]
+        model = DDP(net, delay_all_reduce_named_params=delayed, param_to_hook_all_reduce=hooked)
         dist.all_reduce = noted
         (model(torch.tensor([10.0])) * (rank + 1)).backward()
         dist.all_reduce = reduce
         works[0].wait()
-        return events, delayed.grad.item(), hooked.grad.item()
+        return events, [p.grad.item() for p in (hooked, bias, slope)]
 
     assert ranks(train) == [
-        (["delayed", "hooked", 0.5], 1.5, 15.0),
-        (["delayed", "hooked", 1.0], 1.5, 15.0),
+        (["delayed", "hooked", [-1.0, -11.0]], [-30.0, -3.0, -33.0]),
+        (["delayed", "hooked", [-2.0, -22.0]], [-30.0, -3.0, -33.0]),
     ]
 
 

@@ -95,18 +95,19 @@ def test_a_reset_loses_finished_gradients(ranks):
         from torch.distributed.fsdp import fully_shard
 
         mesh = init_device_mesh("cpu", (2, 1), mesh_dim_names=("copies", "shards"))
-        net, x = fully_shard(nn.Linear(1, 1, bias=False), mesh=mesh), torch.tensor([[rank + 1.0]])
+        layer = fully_shard(nn.Linear(1, 1, bias=False), mesh=mesh)
+        net, x = fully_shard(nn.Sequential(layer), mesh=mesh), torch.tensor([[rank + 1.0]])
         net(x).sum().backward()
-        grads = [net.weight.grad.to_local().item()]
+        grads = [layer.weight.grad.to_local().item()]
         net.reset_iter_state()
-        grads.append(net.weight.grad)
+        grads.append(layer.weight.grad)
         for put_off in (net.set_requires_gradient_sync, net.set_requires_all_reduce):
             put_off(False)
             net(x).sum().backward()
             net.reset_iter_state()
             put_off(True)
             net(x * 10).sum().backward()
-            grads.append(net.weight.grad.to_local().item())
+            grads.append(layer.weight.grad.to_local().item())
             net.zero_grad()
         return grads
 

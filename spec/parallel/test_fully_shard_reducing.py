@@ -63,7 +63,9 @@ def test_the_all_reduce_alone_can_wait(join):
 
     join("fake", 1, 4)
     mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("copies", "shards"))
-    net, counts, ops = fully_shard(nn.Linear(1, 12), mesh=mesh), [], torch.ops.c10d
+    inner = fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=False)
+    counts, ops = [], torch.ops.c10d
+    net = fully_shard(nn.Sequential(inner, nn.Linear(12, 4)), mesh=mesh)
     for wanted in (False, True):
         net.set_requires_all_reduce(wanted)
         output = net(torch.ones(1, 1))
@@ -71,8 +73,8 @@ def test_the_all_reduce_alone_can_wait(join):
             output.sum().backward()
         counts.append(dict(comm.get_comm_counts()))
 
-    assert counts[0] == {ops._reduce_scatter_base_: 1}
-    assert counts[1] == {ops._reduce_scatter_base_: 1, ops.allreduce_: 1}
+    assert counts[0] == {ops._reduce_scatter_base_: 2}
+    assert counts[1] == {ops._reduce_scatter_base_: 2, ops.allreduce_: 2}
 
 
 @pytest.mark.parametrize("setter", ["set_requires_gradient_sync", "set_requires_all_reduce"])

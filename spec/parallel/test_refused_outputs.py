@@ -23,8 +23,9 @@ def test_dataclasses_cannot_be_gathered():
     class Output:
         loss: object
 
-    with pytest.raises(TypeError, match="'Output' object is not iterable"):
-        gather([Output(None), Output(None)], 0)
+    for outputs in ([Output(None)], [Output(None), Output(None)]):
+        with pytest.raises(TypeError, match="'Output' object is not iterable"):
+            gather(outputs, 0)
     assert gather([{"loss": None}, {"loss": None}], 0) == {"loss": None}
 
 

@@ -133,13 +133,14 @@ def test_lazy_modules_have_no_replicas(monkeypatch):
     """
     monkeypatch.setattr(comm, "broadcast_coalesced", lambda tensors, devices: [tensors] * len(devices))
     monkeypatch.setattr(Broadcast, "apply", lambda devices, *tensors: tensors * len(devices))
-    net = nn.Sequential(nn.LazyLinear(3))
     text = "Modules with uninitialized parameters can't be used with `DataParallel`. Run a dummy forward pass"
 
-    with pytest.raises(RuntimeError, match=text):
-        replicate(net, [0, 1])
-    net(torch.rand(1, 2))
-    assert [type(replica[0]) for replica in replicate(net, [0, 1])] == [nn.Linear, nn.Linear]
+    for lazy, kind in ((nn.LazyLinear(3), nn.Linear), (nn.LazyBatchNorm1d(affine=False), nn.BatchNorm1d)):
+        net = nn.Sequential(lazy)
+        with pytest.raises(RuntimeError, match=text):
+            replicate(net, [0, 1])
+        net(torch.rand(4, 2))
+        assert [type(replica[0]) for replica in replicate(net, [0, 1])] == [kind, kind]
 
 
 @pytest.mark.since("2.11")

@@ -49,14 +49,15 @@ def test_copies_are_shallow_only_at_the_leaves():
     the same objects in them.
     """
     leaf = object()
-    value = {"a": [leaf], "b": {"c": leaf}}
+    value = [{"a": [leaf], "b": {"c": leaf}}]
 
     first, second = scatter(value, [0, 1])
-    first["a"].append(3)
-    first["b"]["d"] = 4
+    first[0]["a"].append(3)
+    first[0]["b"]["d"] = 4
+    first[0]["e"] = 5
 
-    assert value == {"a": [leaf], "b": {"c": leaf}}
-    assert second == {"a": [leaf], "b": {"c": leaf}}
+    assert value == [{"a": [leaf], "b": {"c": leaf}}]
+    assert second == [{"a": [leaf], "b": {"c": leaf}}]
 
 
 @pytest.mark.parametrize("empty", [(), [], {}], ids=["tuple", "list", "dict"])
@@ -98,15 +99,16 @@ def test_missing_named_arguments_are_empty_dicts(named):
     assert scatter_kwargs((1,), named, [0, 1, 2]) == (((1,), (1,), (1,)), ({}, {}, {}))
 
 
-def test_missing_arguments_are_empty_tuples():
+@pytest.mark.parametrize("given", [(), None])
+def test_missing_arguments_are_empty_tuples(given):
     """With only keyword arguments ``scatter_kwargs`` also returns an empty tuple for each device."""
-    assert scatter_kwargs((), {"a": 2}, [0, 1, 2]) == (((), (), ()), ({"a": 2}, {"a": 2}, {"a": 2}))
+    assert scatter_kwargs(given, {"a": 2}, [0, 1, 2]) == (((), (), ()), ({"a": 2}, {"a": 2}, {"a": 2}))
 
 
 def test_without_arguments_there_is_no_piece():
     """Without any argument ``scatter_kwargs`` returns two empty tuples, however many devices there are."""
-    assert scatter_kwargs((), {}, [0, 1]) == ((), ())
-    assert scatter_kwargs((), None, [0, 1]) == ((), ())
+    for devices in ([], [0], [0, 1, 2]):
+        assert scatter_kwargs((), {}, devices) == scatter_kwargs((), None, devices) == ((), ())
 
 
 def test_none_is_gathered_to_none():

@@ -75,20 +75,22 @@ def test_kaiming_of_nothing_warns(function, sizes):
 
 @pytest.mark.since("2.10")
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
-def test_the_warning_points_at_the_caller(function):
+@pytest.mark.parametrize("options", [{}, {"mode": "fan_out"}], ids=["fan_in", "fan_out"])
+def test_the_warning_points_at_the_caller(function, options):
     """The empty-tensor warning of ``nn.init.kaiming_uniform_`` points to the caller's file."""
     with pytest.warns(UserWarning, match="zero-element") as caught:
-        function(torch.empty(0, 3))
+        function(torch.empty(0, 3), **options)
 
     assert [warning.filename for warning in caught] == [__file__]
 
 
 @pytest.mark.before("2.10")
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
-def test_the_warning_pointed_into_torch(function):
+@pytest.mark.parametrize("options", [{}, {"mode": "fan_out"}], ids=["fan_in", "fan_out"])
+def test_the_warning_pointed_into_torch(function, options):
     """The empty-tensor warning of ``nn.init.kaiming_uniform_`` points to a file of torch itself."""
     with pytest.warns(UserWarning, match="zero-element") as caught:
-        function(torch.empty(0, 3))
+        function(torch.empty(0, 3), **options)
 
     assert [warning.filename for warning in caught] == [nn.init.__file__]
 

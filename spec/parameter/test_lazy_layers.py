@@ -220,7 +220,7 @@ def test_construction_draws_nothing():
     """
     x, before = torch.rand(2, 5), torch.get_rng_state()
 
-    layer = nn.LazyLinear(3)
+    layer, _ = nn.LazyLinear(3), nn.LazyLinear(3, bias=False)
     nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm1d())
 
     assert torch.equal(torch.get_rng_state(), before)
@@ -341,13 +341,12 @@ def test_a_lazy_normalisation_without_statistics(lazy, ordinary, dimensions):
     """``running_mean`` of ``nn.LazyBatchNorm1d(track_running_stats=False)`` is ``None``, also after a
     call.
     """
-    layer = lazy(track_running_stats=False)
+    for layer in (lazy(affine=False, track_running_stats=False), lazy(track_running_stats=False)):
+        assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
 
-    assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
+        layer(torch.rand(4, 5, *[6] * dimensions))
 
-    layer(torch.rand(4, 5, *[6] * dimensions))
-
-    assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
+        assert (layer.running_mean, layer.running_var, layer.num_batches_tracked) == (None, None, None)
     assert layer.weight.shape == (5,)
 
 

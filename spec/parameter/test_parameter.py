@@ -90,10 +90,11 @@ def test_requires_grad_is_the_second_argument():
     """The second argument of :class:`nn.Parameter <torch.nn.parameter.Parameter>` is ``requires_grad``:
     ``nn.Parameter(x, False)`` is frozen.
     """
-    frozen = nn.Parameter(torch.rand(2), False)
+    for values in (torch.rand(2), torch.rand(2, requires_grad=True), nn.Parameter(torch.rand(2))):
+        frozen = nn.Parameter(values, False)
 
-    assert type(frozen) is nn.Parameter
-    assert frozen.requires_grad is False
+        assert type(frozen) is nn.Parameter
+        assert frozen.requires_grad is False
     assert nn.Parameter(torch.rand(2), True).requires_grad is True
     assert nn.Parameter(data=torch.rand(2), requires_grad=False).requires_grad is False
 
@@ -170,7 +171,8 @@ def test_cut_off_from_its_source():
 
     (weight * 3).sum().backward()
 
-    assert (weight.is_leaf, weight.grad_fn) == (True, None)
+    for parameter in (weight, nn.Parameter(result, requires_grad=False)):
+        assert (parameter.is_leaf, parameter.grad_fn) == (True, None)
     assert weight.grad.tolist() == [3.0, 3.0]
     assert source.grad is None
 
@@ -193,13 +195,14 @@ def test_integers_cannot_require_grad():
     Whole numbers that belong to a module are better a buffer: see
     :meth:`~torch.nn.Module.register_buffer`.
     """
-    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool):
+        values = torch.tensor([0, 1, 1]).to(dtype)
         with pytest.raises(
             RuntimeError, match="Only Tensors of floating point and complex dtype can require grad"
         ):
-            nn.Parameter(torch.arange(3, dtype=dtype))
+            nn.Parameter(values)
 
-        counts = nn.Parameter(torch.arange(3, dtype=dtype), requires_grad=False)
+        counts = nn.Parameter(values, requires_grad=False)
 
         assert type(counts) is nn.Parameter
         assert counts.dtype == dtype

@@ -79,10 +79,14 @@ def test_the_flag_is_for_tensors_only():
     class Impostor:
         _is_param = True
 
+    class TensorLike(Impostor):
+        __torch_function__ = torch.Tensor.__torch_function__
+
     flagged = torch.rand(2)
     flagged._is_param = True
 
-    assert isinstance(Impostor(), nn.Parameter) is False
+    assert torch.overrides.is_tensor_like(TensorLike())
+    assert [isinstance(x, nn.Parameter) for x in (Impostor(), TensorLike())] == [False, False]
     assert isinstance(flagged, nn.Parameter) is True
 
 

@@ -159,14 +159,15 @@ def test_bilinear_draws_by_its_first_input():
     [(nn.Linear, (6, 4)), (nn.Conv1d, (6, 4, 1)), (nn.Bilinear, (6, 2, 4))],
     ids=["linear", "convolution", "bilinear"],
 )
-def test_without_bias_only_the_weight_is_drawn(make, arguments):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_without_bias_only_the_weight_is_drawn(make, arguments, dtype):
     """With the same seed, ``nn.Linear(bias=False)`` gets the same weight as with a bias."""
     torch.manual_seed(3)
-    layer = make(*arguments, bias=False)
+    layer = make(*arguments, bias=False, dtype=dtype)
     state = torch.get_rng_state()
 
     torch.manual_seed(3)
-    model = make(*arguments)
+    model = make(*arguments, dtype=dtype)
 
     assert layer.weight.tolist() == model.weight.tolist()
     assert torch.equal(torch.get_rng_state(), state) is False

@@ -15,7 +15,7 @@ from torch import nn
 @pytest.mark.parametrize(
     ("make", "further"),
     [(make, {}) for make in (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell)]
-    + [(nn.LSTM, {"num_layers": 2})],
+    + [(nn.LSTM, {"num_layers": 2}), (nn.LSTM, {"proj_size": 100, "bidirectional": True})],
 )
 def test_a_recurrent_layer_draws_by_its_hidden_size(make, further):
     """``nn.LSTM`` initializes all parameters uniformly between plus and minus ``1 / sqrt(hidden_size)``.
@@ -26,7 +26,7 @@ def test_a_recurrent_layer_draws_by_its_hidden_size(make, further):
 
     ranges = [[p.min().item(), p.max().item(), p.std().item()] for p in layer.parameters()]
     evenly = pytest.approx([-0.05, 0.05, 0.05 / math.sqrt(3)], rel=0.1)
-    assert ranges == [evenly] * (4 * further.get("num_layers", 1))
+    assert ranges == [evenly] * len(ranges)
 
 
 def test_attention_starts_with_zero_biases():

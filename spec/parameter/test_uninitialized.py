@@ -118,9 +118,12 @@ def test_an_uninitialized_parameter_by_default():
     """
     weight = UninitializedParameter()
 
-    assert isinstance(weight, nn.Parameter)
-    assert weight.requires_grad is True
+    for parameter in (weight, UninitializedParameter(dtype=torch.float64, device="meta")):
+        assert isinstance(parameter, nn.Parameter)
+        assert parameter.requires_grad is True
     assert (weight.dtype, weight.device.type) == (torch.float32, "cpu")
+    weight.materialize((2, 3))
+    assert (type(weight), weight.requires_grad) == (nn.Parameter, True)
 
 
 def test_an_uninitialized_buffer_by_default():
@@ -206,8 +209,9 @@ def test_it_prints_its_class_only():
     class UninitializedScale(UninitializedParameter):
         pass
 
-    assert repr(UninitializedParameter()) == "<UninitializedParameter>"
-    assert repr(UninitializedBuffer()) == "<UninitializedBuffer>"
+    for dtype in (torch.float32, torch.float64):
+        assert repr(UninitializedParameter(False, dtype=dtype)) == "<UninitializedParameter>"
+        assert repr(UninitializedBuffer(device="meta", dtype=dtype)) == "<UninitializedBuffer>"
     assert repr(UninitializedScale()) == "<UninitializedScale>"
 
 

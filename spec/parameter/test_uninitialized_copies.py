@@ -92,10 +92,10 @@ def test_a_pickle_forgets_persistence():
 def test_a_saved_one_is_no_weights_only_file(tmp_path):
     """``torch.load(weights_only=True)`` of an ``UninitializedParameter`` raises ``pickle.UnpicklingError``.
 
-    So the state of a lazy model that was never called cannot be loaded with the defaults. Save it after its
-    first call.
+    So the state of a lazy model that was never called cannot be loaded like that. Save it after its first
+    call.
     """
-    torch.save({"weight": UninitializedParameter()}, tmp_path / "state.pt")
+    torch.save(nn.LazyLinear(3).state_dict(), tmp_path / "state.pt")
 
     with pytest.raises(pickle.UnpicklingError, match="UninitializedParameter"):
         torch.load(tmp_path / "state.pt", weights_only=True)

@@ -196,3 +196,111 @@ def test_bce_is_refused_on_the_gpu():
 
     assert loss.dtype is torch.float32
     assert torch.allclose(loss, outside)
+
+
+@pytest.mark.parametrize(
+    ("layer", "lower"),
+    [(nn.RNN, True), (nn.GRU, False), (nn.RNNCell, True), (nn.GRUCell, False), (nn.LSTMCell, False)],
+    ids=["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell"],
+)
+def test_recurrent_layers_differ(layer, lower):
+    """In ``torch.autocast("cpu")``, ``nn.RNN`` returns bfloat16; ``nn.GRU`` and ``LSTMCell`` keep float32.
+
+    Of bfloat16 input all return bfloat16. See :class:`torch.autocast`.
+    """
+    x, dtypes = torch.rand(3, 2), []
+
+    for value in (x, x.bfloat16()):
+        with torch.autocast("cpu"):
+            output = layer(2, 2)(value)
+        dtypes.append((output[0] if isinstance(output, tuple) else output).dtype)
+
+    assert dtypes == [torch.bfloat16 if lower else torch.float32, torch.bfloat16]
+
+
+def test_embeddings_and_padding_return_float32():
+    """In ``torch.autocast("cpu")``, ``nn.Embedding`` and ``nn.ReflectionPad1d`` return float32.
+
+    ``nn.ReplicationPad1d`` does too, also of bfloat16 input; ``nn.ZeroPad2d`` keeps its dtype.
+    """
+    x = torch.rand(1, 2, 4)
+    padding = [nn.ReflectionPad1d(1), nn.ReplicationPad1d(1)]
+
+    with torch.autocast("cpu"):
+        assert nn.Embedding(3, 2)(torch.tensor([1])).dtype is torch.float32
+        assert nn.EmbeddingBag(3, 2)(torch.tensor([[1, 2]])).dtype is torch.float32
+        assert [layer(x.bfloat16()).dtype for layer in padding] == [torch.float32, torch.float32]
+        assert nn.ZeroPad2d(1)(x.bfloat16()).dtype is torch.bfloat16
+
+
+@pytest.mark.since("2.1")
+def test_prelu_is_computed_in_bfloat16():
+    """In ``torch.autocast("cpu")``, ``nn.PReLU`` returns bfloat16 of float32 and of bfloat16 input."""
+    x = torch.rand(2)
+
+    with torch.autocast("cpu"):
+        assert [nn.PReLU()(value).dtype for value in (x, x.bfloat16())] == [torch.bfloat16, torch.bfloat16]
+
+
+@pytest.mark.before("2.1")
+def test_prelu_was_not_cast():
+    """In ``torch.autocast("cpu")``, ``nn.PReLU`` raises ``RuntimeError`` for bfloat16 input."""
+    x = torch.rand(2)
+
+    with torch.autocast("cpu"):
+        assert nn.PReLU()(x).dtype is torch.float32
+        with pytest.raises(RuntimeError, match="Type promoting not supported"):
+            nn.PReLU()(x.bfloat16())
+
+
+@pytest.mark.since("2.3")
+def test_bilinear_is_not_cast():
+    """In ``torch.autocast("cpu")``, ``nn.Bilinear`` raises ``RuntimeError`` for bfloat16 input.
+
+    Give it ``x.float()``.
+    """
+    layer, x = nn.Bilinear(2, 2, 1), torch.rand(2)
+
+    with torch.autocast("cpu"):
+        assert layer(x, x).dtype is torch.float32
+        with pytest.raises(RuntimeError, match="All tensors must have the same dtype"):
+            layer(x.bfloat16(), x.bfloat16())
+
+
+@pytest.mark.before("2.3")
+def test_bilinear_took_bfloat16():
+    """In ``torch.autocast("cpu")``, ``nn.Bilinear`` returns float32 for bfloat16 input as well."""
+    x = torch.rand(2)
+
+    with torch.autocast("cpu"):
+        assert [nn.Bilinear(2, 2, 1)(value, value).dtype for value in (x, x.bfloat16())] == [
+            torch.float32
+        ] * 2
+
+
+@pytest.mark.since("2.7")
+def test_rms_norm_keeps_its_dtype():
+    """In ``torch.autocast("cpu")``, ``nn.RMSNorm`` keeps its input's dtype, with or without a weight.
+
+    On a GPU it returns float32 since 2.12.
+    """
+    x = torch.rand(2, 4)
+
+    for affine in (True, False):
+        layer = nn.RMSNorm(4, elementwise_affine=affine)
+        with torch.autocast("cpu"):
+            assert [layer(value).dtype for value in (x, x.bfloat16())] == [torch.float32, torch.bfloat16]
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.before("2.7")
+def test_rms_norm_of_a_weight_returned_float32():
+    """In ``torch.autocast("cpu")``, ``nn.RMSNorm`` with a weight returns float32; without one bfloat16 stays.
+
+    So a bfloat16 output of a linear layer becomes float32 behind it.
+    """
+    x = torch.rand(2, 4).bfloat16()
+
+    with torch.autocast("cpu"):
+        assert nn.RMSNorm(4)(x).dtype is torch.float32
+        assert nn.RMSNorm(4, elementwise_affine=False)(x).dtype is torch.bfloat16

@@ -4,6 +4,7 @@ What it casts is in *autocast* and *autocast_operations*.
 """
 
 import threading
+import warnings
 
 import pytest
 import torch
@@ -102,3 +103,123 @@ def test_a_weight_is_cast_once_a_region():
     assert [count(1, 3), count(3, 1), count(1, 3, cache_enabled=False)] == [1, 3, 3]
     trainable = False
     assert [count(1, 3), count(3, 1), count(1, 3, cache_enabled=False)] == [3, 3, 3]
+
+
+@pytest.mark.since("2.2")
+def test_an_inner_region_takes_the_outer_dtype():
+    """``torch.autocast("cpu")`` without ``dtype`` inside of another region computes in the dtype of that one.
+
+    Outside of any it is bfloat16.
+    """
+    x, seen = torch.rand(2), []
+
+    with torch.autocast("cpu", dtype=torch.float16):
+        with torch.autocast("cpu"):
+            seen.append(nn.Linear(2, 1)(x).dtype)
+        with torch.autocast("cpu", enabled=False), torch.autocast("cpu"):
+            seen.append(nn.Linear(2, 1)(x).dtype)
+    with torch.autocast("cpu"):
+        seen.append(nn.Linear(2, 1)(x).dtype)
+
+    assert seen == [torch.float16, torch.float16, torch.bfloat16]
+
+
+@pytest.mark.since("2.2")
+def test_an_inner_region_of_another_dtype():
+    """In an ``autocast`` block of another dtype, a layer that the outer one called raises ``RuntimeError``.
+
+    The outer region keeps its weight as it was cast, unless it has ``cache_enabled=False``. A layer that is
+    called in the inner region alone is cast there.
+    """
+    layer, x = nn.Linear(2, 1), torch.rand(2)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        layer(x)
+        with torch.autocast("cpu", dtype=torch.float16):
+            assert nn.Linear(2, 1)(x).dtype is torch.float16
+            with pytest.raises(RuntimeError, match=r"must have the same dtype, but got Half and BFloat16"):
+                layer(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
+        layer(x)
+        with torch.autocast("cpu", dtype=torch.float16, cache_enabled=False):
+            assert layer(x).dtype is torch.float16
+
+
+def test_a_region_may_be_entered_again():
+    """A ``torch.autocast`` object may be entered again; inside of itself it stays on after it is left.
+
+    It remembers one state from before. Make a new one for an inner block.
+    """
+    region, layer, x, seen = torch.autocast("cpu"), nn.Linear(2, 1), torch.rand(2), []
+
+    for _ in range(2):
+        with region:
+            seen.append(layer(x).dtype)
+        seen.append(layer(x).dtype)
+    assert seen == [torch.bfloat16, torch.float32] * 2
+
+    with torch.autocast("cpu", enabled=False):
+        with region, region:
+            pass
+        assert layer(x).dtype is torch.bfloat16
+    assert layer(x).dtype is torch.float32
+
+
+@pytest.mark.since("2.4")
+def test_a_region_is_asked_for_by_device():
+    """In ``torch.autocast("cpu")``, ``is_autocast_enabled("cpu")`` is true; without an argument it is false.
+
+    It is about CUDA then. ``torch.get_autocast_dtype("cpu")`` is the dtype, outside of any region that which
+    a region has by default.
+    """
+    ask, dtype = torch.is_autocast_enabled, torch.get_autocast_dtype
+
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert [ask("cpu"), ask("cuda"), ask()] == [True, False, False]
+        assert [dtype("cpu"), dtype("cuda")] == [torch.float16, torch.float16]
+        with torch.autocast("cpu", enabled=False):
+            assert [ask("cpu"), dtype("cpu")] == [False, torch.float16]
+    assert [ask("cpu"), dtype("cpu")] == [False, torch.bfloat16]
+
+
+@pytest.mark.before("2.4")
+def test_is_autocast_enabled_took_no_device():
+    """``torch.is_autocast_enabled`` takes no device; in ``torch.autocast("cpu")`` it is false."""
+    with torch.autocast("cpu"):
+        assert not torch.is_autocast_enabled()
+        assert torch.is_autocast_cpu_enabled()
+        with pytest.raises(TypeError, match="takes no arguments"):
+            torch.is_autocast_enabled("cpu")
+
+
+def test_the_device_is_a_name():
+    """``torch.autocast`` raises an error for a ``torch.device`` in place of a name such as ``"cpu"``.
+
+    Pass ``x.device.type``.
+    """
+    x = torch.rand(2)
+
+    with pytest.raises((ValueError, RuntimeError), match="device_type"):
+        torch.autocast(x.device)
+    with torch.autocast(x.device.type):
+        assert nn.Linear(2, 1)(x).dtype is torch.bfloat16
+
+
+@pytest.mark.since("2.2")
+def test_a_disabled_region_takes_any_dtype():
+    """``torch.autocast("cpu", dtype=torch.float32, enabled=False)`` casts nothing, and gives no warning."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with torch.autocast("cpu", dtype=torch.float32, enabled=False):
+            assert nn.Linear(2, 1)(torch.rand(2)).dtype is torch.float32
+
+    assert caught == []
+
+
+@pytest.mark.before("2.2")
+def test_a_disabled_region_took_few_dtypes():
+    """``torch.autocast("cpu", dtype=torch.float32, enabled=False)`` raises ``RuntimeError`` when entered."""
+    region = torch.autocast("cpu", dtype=torch.float32, enabled=False)
+
+    with pytest.raises(RuntimeError, match="AutocastCPU only support Bfloat16"), region:
+        pass

@@ -264,9 +264,10 @@ def test_normalizations_of_bfloat16_with_float32_weights(layer):
     """
     x = torch.rand(2, 4, 4, dtype=torch.bfloat16)
 
-    assert layer(x).dtype is torch.bfloat16
-    with pytest.raises(RuntimeError, match="mixed dtype"):
-        layer(x.double())
+    for mode in (True, False):
+        assert layer.train(mode)(x).dtype is torch.bfloat16
+        with pytest.raises(RuntimeError, match="mixed dtype"):
+            layer(x.double())
     with pytest.raises(RuntimeError, match="must have the same dtype"):
         nn.Linear(4, 3)(x)
 
@@ -284,9 +285,10 @@ def test_normalizations_of_float32_with_bfloat16_weights(layer):
     layer = copy.deepcopy(layer).bfloat16()
     x = torch.rand(2, 4, 4)
 
-    assert layer(x.bfloat16()).dtype is torch.bfloat16
-    with pytest.raises(RuntimeError, match=r"mixed dtype|expected scalar type|must have the same dtype"):
-        layer(x)
+    for mode in (True, False):
+        assert layer.train(mode)(x.bfloat16()).dtype is torch.bfloat16
+        with pytest.raises(RuntimeError, match=r"mixed dtype|expected scalar type|must have the same dtype"):
+            layer(x)
 
 
 def test_a_norm_that_casts_its_input_needs_float32_weights():

@@ -98,13 +98,13 @@ def test_overwriting_keeps_requires_grad_of_gradients():
 
 def test_overwriting_breaks_ties():
     """With ``set_overwrite_module_params_on_conversion``, a cast such as ``Module.double`` unties weights."""
-    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    net[1].weight = net[0].weight
+    for cast in (nn.Module.double, nn.Module.half, lambda net: net.to(torch.float64)):
+        net = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3)))
+        net.own = net[1][0].weight = net[0].weight
+        with converting_by("overwrite"):
+            cast(net)
 
-    with converting_by("overwrite"):
-        net.double()
-
-    assert net[1].weight is not net[0].weight
+        assert len({id(weight) for weight in (net.own, net[0].weight, net[1][0].weight)}) == 3
 
 
 @pytest.mark.question("Q77")
@@ -202,14 +202,14 @@ def test_swapping_keeps_gradients():
 @pytest.mark.since("2.3")
 def test_swapping_keeps_ties():
     """With ``set_swap_module_params_on_conversion``, ``Module.to("meta")`` keeps tied weights tied."""
-    net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    net[1].weight = net[0].weight
+    net = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3)))
+    net.own = net[1][0].weight = net[0].weight
 
     with converting_by("swap"):
         net.to("meta")
 
-    assert net[1].weight is net[0].weight
-    assert net[0].weight.device.type == "meta"
+    assert net.own is net[0].weight is net[1][0].weight
+    assert net.own.device.type == "meta"
 
 
 @pytest.mark.since("2.3")
@@ -237,17 +237,18 @@ def test_a_watched_parameter_cannot_be_converted():
 
     The ``RuntimeError`` names the parameter, which keeps its dtype and its gradient.
     """
-    layer = nn.Linear(2, 3)
-    layer.weight.grad = torch.rand(3, 2)
-    watch, grad = weakref.ref(layer.weight), layer.weight.grad
+    for name in ("weight", "bias"):
+        layer = nn.Linear(2, 3)
+        layer(torch.rand(4, 2)).sum().backward()
+        watch, grad = weakref.ref(getattr(layer, name)), getattr(layer, name).grad
 
-    with converting_by("swap"), pytest.raises(RuntimeError, match="Couldn't swap") as caught:
-        layer.double()
+        with converting_by("swap"), pytest.raises(RuntimeError, match="Couldn't swap") as caught:
+            layer.double()
 
-    assert str(caught.value) == "_apply(): Couldn't swap Linear.weight"
-    assert "weakref associated with it" in str(caught.value.__cause__)
-    assert watch().dtype == torch.float32
-    assert watch().grad is grad
+        assert str(caught.value) == f"_apply(): Couldn't swap Linear.{name}"
+        assert "weakref associated with it" in str(caught.value.__cause__)
+        assert watch().dtype == torch.float32
+        assert watch().grad is grad
 
 
 @pytest.mark.since("2.3")

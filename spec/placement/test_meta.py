@@ -47,11 +47,17 @@ def test_a_meta_module_computes_shapes():
 
 
 def test_a_meta_module_refuses_real_input():
-    """``nn.Linear`` on the meta device raises ``RuntimeError`` for an input on the CPU."""
-    layer = nn.Linear(2, 3, device="meta")
+    """``nn.Linear`` with a bias on the meta device raises ``RuntimeError`` for an input on the CPU.
 
-    with pytest.raises(RuntimeError, match="Tensor on device meta is not on the expected device cpu"):
-        layer(torch.rand(4, 2))
+    Without a bias it silently returns an output on the CPU, of arbitrary values, and so does ``nn.Conv2d``.
+    """
+    layer, bare = (nn.Linear(2, 3, bias=bias, device="meta") for bias in (True, False))
+
+    for shape in ((2,), (4, 2), (5, 4, 2)):
+        with pytest.raises(RuntimeError, match="Tensor on device meta is not on the expected device cpu"):
+            layer(torch.rand(shape))
+        assert bare(torch.rand(shape)).device.type == "cpu"
+    assert nn.Conv2d(1, 2, 3, device="meta")(torch.rand(1, 4, 4)).device.type == "cpu"
     assert layer(torch.empty(4, 2, device="meta")).shape == (4, 3)
 
 
@@ -347,22 +353,17 @@ def test_non_persistent_buffers_stay_on_meta():
     All keys match, and the module still cannot run: such buffers have to be computed again.
     """
 
-    class Turn(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.scale = nn.Parameter(torch.tensor([1.5, 2.5]))
-            self.register_buffer("angles", torch.arange(2.0), persistent=False)
-
+    class Turn(nn.Linear):
         def forward(self, x):
-            return x * self.scale + self.angles
+            return super().forward(x) + self.angles
 
-    with torch.device("meta"):
-        turn = Turn()
+    turn, turn.inner = Turn(2, 2), Turn(2, 2)
+    for layer in (turn, turn.inner):
+        layer.register_buffer("angles", torch.arange(2.0), persistent=False)
+    state = turn.state_dict()
 
-    result = turn.load_state_dict(Turn().state_dict(), assign=True)
-
-    assert result == ([], [])
-    assert [turn.scale.device.type, turn.angles.device.type] == ["cpu", "meta"]
+    assert turn.to("meta").load_state_dict(state, assign=True) == ([], [])
+    assert [t.device.type for t in (*turn.parameters(), *turn.buffers())] == ["cpu"] * 4 + ["meta"] * 2
     with pytest.raises(RuntimeError, match="device"):
         turn(torch.rand(2))
 

@@ -172,15 +172,19 @@ def test_fused_optimizers_convert_the_step():
         assert dtypes == loaded
 
 
-@pytest.mark.parametrize("kind", ["Adam", "AdamW", "NAdam"])
-def test_the_step_is_counted_on_the_cpu(kind):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("Adam", {}), ("Adam", {"amsgrad": True}), ("AdamW", {}), ("AdamW", {"amsgrad": True}), ("NAdam", {})],
+    ids=["Adam", "Adam amsgrad", "AdamW", "AdamW amsgrad", "NAdam"],
+)
+def test_the_step_is_counted_on_the_cpu(kind, options):
     """``step`` of ``Adam`` is a CPU tensor without dimensions, on whichever device the parameter is.
 
     A kernel needs the number on the CPU. So a tool that moves all tensors of the state makes each step
     slower. With ``capturable=True`` or ``fused=True`` it is where the parameter is.
     """
     weight = nn.Parameter(torch.ones(3, device="meta"))
-    optimizer = getattr(torch.optim, kind)([weight], lr=0.5)
+    optimizer = getattr(torch.optim, kind)([weight], lr=0.5, **options)
 
     weight.grad = torch.ones(3, device="meta")
     optimizer.step()

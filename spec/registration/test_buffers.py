@@ -310,17 +310,17 @@ def test_an_assignment_registers_by_name():
 @pytest.mark.since("2.5")
 def test_a_function_of_the_instance_registers():
     """Assigning a buffer calls a ``register_buffer`` function that was set on the module instance."""
-    calls = []
-    net = nn.Module()
+    calls, net = [], nn.BatchNorm1d(2)
 
     def note(name, tensor, persistent):
         calls.append((name, tensor, persistent))
 
     net.register_buffer = note
     net.cache = cache = nn.Buffer(torch.rand(2), persistent=False)
+    net.running_mean = mean = torch.rand(2)
 
-    assert calls == [("cache", cache, False)]
-    assert list(net._buffers) == []
+    assert calls == [("cache", cache, False), ("running_mean", mean, True)]
+    assert "cache" not in net._buffers
 
 
 @pytest.mark.before("2.5")

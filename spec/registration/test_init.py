@@ -69,8 +69,13 @@ def test_what_the_class_defines():
     ``_version`` is the version of the class's state dict; :attr:`~torch.nn.Module.dump_patches` has no
     effect any more; :attr:`~torch.nn.Module.call_super_init` makes ``__init__`` call the next class.
     """
+
+    class Newer(nn.Module):
+        _version = 5
+
     assert nn.Module._version == 1
     assert nn.Module().state_dict()._metadata == {"": {"version": 1}}
+    assert Newer().state_dict()._metadata == {"": {"version": 5}}
     assert nn.Module.dump_patches is False
     assert nn.Module.call_super_init is False
 
@@ -123,14 +128,15 @@ def test_no_module_before_init():
 
 
 @pytest.mark.question("Q03")
-def test_no_parameter_before_init():
+@pytest.mark.parametrize("trained", [True, False])
+def test_no_parameter_before_init(trained):
     """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` before ``super().__init__()`` raises
     ``AttributeError``.
     """
 
     class Net(nn.Module):
         def __init__(self):
-            self.scale = nn.Parameter(torch.rand(2))
+            self.scale = nn.Parameter(torch.rand(2), requires_grad=trained)
             super().__init__()
 
     with pytest.raises(AttributeError, match=r"^cannot assign parameters before Module.__init__\(\) call$"):
@@ -138,15 +144,16 @@ def test_no_parameter_before_init():
 
 
 @pytest.mark.question("Q03")
+@pytest.mark.parametrize("persistent", [True, False])
 @pytest.mark.since("2.5")
-def test_no_buffer_before_init():
+def test_no_buffer_before_init(persistent):
     """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` before ``super().__init__()`` raises
     ``AttributeError``.
     """
 
     class Net(nn.Module):
         def __init__(self):
-            self.mean = nn.Buffer(torch.rand(2))
+            self.mean = nn.Buffer(torch.rand(2), persistent=persistent)
             super().__init__()
 
     with pytest.raises(AttributeError, match=r"^cannot assign buffer before Module.__init__\(\) call$"):
@@ -175,11 +182,12 @@ def test_no_registration_before_init(method, value, message):
     """
 
     class Net(nn.Module):
-        def __init__(self):
+        def __init__(self, value):
             getattr(self, method)("name", value)
 
-    with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
-        Net()
+    for given in (value, None):
+        with pytest.raises(AttributeError, match=f"^{re.escape(message)}$"):
+            Net(given)
 
 
 @pytest.mark.question("Q03")

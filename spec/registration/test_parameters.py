@@ -195,8 +195,12 @@ def test_a_computed_parameter_is_refused():
 
     with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         net.register_parameter("scale", computed)
-
     assert list(net._parameters) == []
+
+    net.scale = kept = nn.Parameter(torch.rand(2))
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
+        net.register_parameter("scale", computed)
+    assert net.scale is kept
 
 
 def test_the_name_is_looked_at_first():

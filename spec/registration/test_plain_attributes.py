@@ -279,9 +279,10 @@ def test_a_setter_receives_no_module():
     net = Child()
     net.inner = "plain"
     net.inner = nn.ReLU()
+    net.inner = nn.Tanh()
 
     assert calls == ["plain"]
-    assert list(net._modules) == ["inner"]
+    assert [(name, type(child)) for name, child in net._modules.items()] == [("inner", nn.Tanh)]
     assert net.inner == "from the getter"
 
 

@@ -246,8 +246,9 @@ def test_a_buffer_replaces_no_plain_attribute(name):
     net.width = 2
     before = getattr(net, name)
 
-    with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
-        setattr(net, name, nn.Buffer(torch.rand(2)))
+    for persistent in (True, False):
+        with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
+            setattr(net, name, nn.Buffer(torch.rand(2), persistent=persistent))
 
     assert list(net._buffers) == []
     assert getattr(net, name) == before
@@ -260,8 +261,9 @@ def test_a_buffer_replaces_no_parameter():
     bias = layer.bias
     wanted = "cannot assign 'torch.FloatTensor' as parameter 'bias' (torch.nn.Parameter or None expected)"
 
-    with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
-        layer.bias = nn.Buffer(torch.rand(3))
+    for persistent in (True, False):
+        with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
+            layer.bias = nn.Buffer(torch.rand(3), persistent=persistent)
 
     assert layer.bias is bias
     assert list(layer._buffers) == []
@@ -274,8 +276,9 @@ def test_a_buffer_replaces_no_submodule():
     net.inner = inner = nn.ReLU()
     wanted = "cannot assign 'torch.FloatTensor' as child module 'inner' (torch.nn.Module or None expected)"
 
-    with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
-        net.inner = nn.Buffer(torch.rand(3))
+    for persistent in (True, False):
+        with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
+            net.inner = nn.Buffer(torch.rand(3), persistent=persistent)
 
     assert net.inner is inner
     assert list(net._buffers) == []

@@ -57,11 +57,14 @@ def test_an_assignment_does_not_add():
             calls.append(name)
             super().add_module(name, module)
 
-    net = Net()
-    net.inner = nn.ReLU()
-    net.add_module("last", nn.ReLU())
+    net, seen = Net(), []
+    with nn.modules.module.register_module_module_registration_hook(lambda *given: seen.append(given[1])):
+        net.inner = nn.ReLU()
+        net.inner = nn.Tanh()
+        net.add_module("last", nn.ReLU())
 
     assert calls == ["last"]
+    assert seen == ["inner", "inner", "last"]
     assert list(net._modules) == ["inner", "last"]
 
 
@@ -109,10 +112,11 @@ def test_any_other_name_will_do():
         (nn.ReLU, "torch.nn.modules.activation.ReLU"),
         (torch.rand(2), "torch.FloatTensor"),
         (len, "len"),
+        ([nn.ReLU()], "list"),
         ("relu", "str"),
         (0, "int"),
     ],
-    ids=["class", "tensor", "function", "text", "zero"],
+    ids=["class", "tensor", "function", "list", "text", "zero"],
 )
 def test_only_a_module_is_taken(value, kind):
     """``add_module`` raises ``TypeError`` for a value that is neither an ``nn.Module`` nor ``None``.

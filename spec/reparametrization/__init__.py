@@ -7,5 +7,5 @@ parametrizations that come with torch; *old_weight_norm* and *old_spectral_norm*
 made of hooks. *pruning*, *pruning_amounts*, *global_pruning*, *pruning_methods*, *pruning_classes* and
 *pruning_errors* are about masks on parameters, *training_pruned_weights* about what an optimizer does to
 them. *without_values* says which of them work on the meta device. *fusion* changes weights once: it makes a
-batch normalisation part of the layer before it.
+batch normalisation part of the layer before it, *quantized_layers* stand in place of others afterwards.
 """

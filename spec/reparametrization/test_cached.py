@@ -144,10 +144,11 @@ def test_scripting_is_an_error():
     Remove the parametrizations first, or trace.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Tanh())
-    scripted = torch.jit.script(layer)
 
-    with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):
-        scripted(torch.rand(2))
+    for net in (layer, nn.Sequential(layer)):
+        scripted = torch.jit.script(net)
+        with pytest.raises(torch.jit.Error, match="Parametrization is not working with scripting"):
+            scripted(torch.rand(2))
 
 
 def test_the_parametrized_tensor_has_no_grad():

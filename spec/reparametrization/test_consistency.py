@@ -152,10 +152,11 @@ def test_a_later_inverse_returns_one_tensor():
     a tuple.
     """
     layer = register_parametrization(nn.Linear(2, 1), "weight", nn.Identity())
-    twice = Custom(lambda x: x, lambda x: (x, x))
+    once, twice = Custom(lambda x: x, lambda x: (x,)), Custom(lambda x: x, lambda x: (x, x))
 
-    with pytest.raises(ValueError, match=r"parametrization\.right_inverse must return a tensor\. Got: tuple"):
-        register_parametrization(layer, "weight", twice)
+    for given in (once, twice):
+        with pytest.raises(ValueError, match=r"right_inverse must return a tensor\. Got: tuple"):
+            register_parametrization(layer, "weight", given)
     register_parametrization(layer, "weight", twice, unsafe=True)
     assert layer.parametrizations.weight[1] is twice
 

@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.utils import prune
 
 
-def test_the_smallest_entries_become_zero():
+@pytest.mark.parametrize("amount", [2, 1 / 3], ids=["number", "share"])
+def test_the_smallest_entries_become_zero(amount):
     """``prune.l1_unstructured`` zeroes the entries with the smallest absolute value.
 
     After :func:`~torch.nn.utils.prune.l1_unstructured` the tensor keeps its shape and its memory: pruning
@@ -21,7 +22,7 @@ def test_the_smallest_entries_become_zero():
     layer = nn.Linear(3, 2)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0], [-2.0, 5.0, -4.0]]))
 
-    assert prune.l1_unstructured(layer, "weight", 2) is layer
+    assert prune.l1_unstructured(layer, "weight", amount) is layer
     assert layer.weight.tolist() == [[0.0, -6.0, 3.0], [0.0, 5.0, -4.0]]
 
 

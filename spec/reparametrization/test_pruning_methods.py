@@ -272,14 +272,15 @@ def test_a_container_is_made_of_methods():
     """A :class:`~torch.nn.utils.prune.PruningContainer` can be created from a pruning method and accepts
     others of the same parameter.
     """
-    method, other = prune.Identity(), prune.L1Unstructured(1)
-    method._tensor_name = other._tensor_name = "weight"
+    method, second, third = prune.Identity(), prune.L1Unstructured(1), prune.RandomStructured(1)
+    method._tensor_name = second._tensor_name = third._tensor_name = "weight"
 
     container = prune.PruningContainer(method)
     assert list(container) == [method]
 
-    container.add_pruning_method(other)
-    assert list(container) == [method, other]
+    for other in (second, third):
+        container.add_pruning_method(other)
+    assert list(container) == [method, second, third]
 
 
 def test_a_container_is_made_of_one_method():
@@ -292,8 +293,9 @@ def test_a_container_is_made_of_one_method():
 
     with pytest.raises(AttributeError, match="'PruningContainer' object has no attribute '_tensor_name'"):
         prune.PruningContainer(first, second)
-    with pytest.raises(AttributeError, match="'list' object has no attribute '_tensor_name'"):
-        prune.PruningContainer([first, second])
+    for given in ([first], [first, second]):
+        with pytest.raises(AttributeError, match="'list' object has no attribute '_tensor_name'"):
+            prune.PruningContainer(given)
     container = prune.PruningContainer(first)
     container.add_pruning_method(second)
     assert list(container) == [first, second]

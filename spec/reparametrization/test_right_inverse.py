@@ -28,7 +28,7 @@ def test_registering_keeps_the_value():
     net.weight, net.shrunk = (nn.Parameter(torch.tensor([2.0, -32.0])) for _ in range(2))
     net.register_buffer("scale", torch.tensor([2.0, -32.0]))
     for name, parametrization in (("weight", Double()), ("shrunk", shrink), ("scale", Double())):
-        register_parametrization(net, name, parametrization)
+        register_parametrization(net, name, parametrization, unsafe=name == "weight")
 
     assert [p.original.tolist() for p in net.parametrizations.values()] == [[1, -16], [0.25, -4], [1, -16]]
     assert net.weight.tolist() == net.scale.tolist() == [2.0, -32.0]

@@ -35,19 +35,30 @@ def test_the_type_before():
 
 
 def test_a_copy_has_originals_of_its_own():
-    """``copy.deepcopy`` of a parametrized module copies ``original`` and keeps the parametrization."""
-    layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
-    register_parametrization(layer, "weight", nn.ReLU())
+    """``copy.deepcopy`` of a parametrized module copies ``original`` and keeps the parametrization.
 
-    other = copy.deepcopy(layer)
-    with torch.no_grad():
-        layer.parametrizations.weight.original.fill_(7.0)
+    So it does with ``original0`` and ``original1`` of a parametrization of two tensors.
+    """
 
-    assert layer.weight.tolist() == [[7.0, 7.0]]
-    assert other.weight.tolist() == [[2.0, 0.0]]
-    assert type(other) is type(layer)
-    assert is_parametrized(other, "weight")
+    class Sum(nn.Module):
+        def forward(self, left, right):
+            return left + right
+
+        def right_inverse(self, x):
+            return x.clamp(min=0.0), x.clamp(max=0.0)
+
+    for parametrization, wanted in ((nn.ReLU(), [2.0, 0.0]), (Sum(), [2.0, -3.0])):
+        layer = nn.Module()
+        layer.weight = nn.Parameter(torch.tensor([2.0, -3.0]))
+        register_parametrization(layer, "weight", parametrization)
+
+        other = copy.deepcopy(layer)
+        for p in layer.parameters():
+            p.data.fill_(7.0)
+
+        assert other.weight.tolist() == wanted
+        assert type(other) is type(layer)
+        assert is_parametrized(other, "weight")
 
 
 def test_a_copy_within_a_copy_is_made_once():

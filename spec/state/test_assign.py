@@ -7,7 +7,8 @@ in the dict are (dtype, device, memory), the module then has.
 import copy
 import io
 import re
-from collections import OrderedDict
+from collections import OrderedDict, UserDict
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -30,6 +31,16 @@ def test_the_memory_of_the_dict_is_taken():
     places = [value.data_ptr() for value in state.values()]
     assert [value.data_ptr() for value in norm.state_dict().values()] == places
     assert {value.data_ptr() for value in copied.state_dict().values()}.isdisjoint(places)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("kind", [UserDict, MappingProxyType])
+def test_any_mapping_can_be_assigned(kind):
+    """``load_state_dict(assign=True)`` takes any mapping, even a read-only one: ``MappingProxyType``."""
+    layer, weight = nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 4.0]])
+
+    assert nn.Sequential(layer).load_state_dict(kind({"0.weight": weight}), assign=True) == ([], [])
+    assert layer.weight.data_ptr() == weight.data_ptr()
 
 
 @pytest.mark.since("2.1")
@@ -141,6 +152,9 @@ def test_tied_weights_are_untied():
     assert net["a"].weight is not net["b"].weight
     assert net["a"].weight.data_ptr() == net["b"].weight.data_ptr()
     assert [p.grad.item() for p in net.parameters()] == [3.0, 5.0]
+    net["b"].weight = net["a"].weight
+    net.load_state_dict(net.state_dict(keep_vars=True), assign=True)
+    assert net["a"].weight is net["b"].weight
 
 
 @pytest.mark.question("Q61")

@@ -111,14 +111,16 @@ def test_loaded_tensors_are_of_the_type_saved(keep_vars, kind):
 
 def test_a_file_is_a_snapshot(tmp_path):
     """A file saved by :func:`torch.save` does not change with the module, unlike a state dict in memory."""
-    layer = nn.PReLU(init=0.75)
+    layer = nn.BatchNorm1d(1)
     kept = layer.state_dict()
     torch.save(kept, tmp_path / "layer.pt")
 
     nn.init.constant_(layer.weight, 0.5)
+    layer.running_mean += 7.0
 
-    assert torch.load(tmp_path / "layer.pt", weights_only=True)["weight"].item() == 0.75
-    assert kept["weight"].item() == 0.5
+    loaded = torch.load(tmp_path / "layer.pt", weights_only=True)
+    assert [loaded[name].item() for name in ("weight", "running_mean")] == [1.0, 0.0]
+    assert [kept[name].item() for name in ("weight", "running_mean")] == [0.5, 7.0]
 
 
 def test_views_share_memory_again():

@@ -184,15 +184,16 @@ def test_load_pre_hooks_run_from_the_outside_in():
 def test_a_load_pre_hook_can_be_removed():
     """``handle.remove()`` of a ``register_load_state_dict_pre_hook`` hook removes that hook and no other."""
     calls = []
-    layer = nn.ReLU()
+    layer, twice = nn.ReLU(), lambda *args: calls.append("twice")
     layer.register_load_state_dict_pre_hook(lambda *args: calls.append("first"))
-    handle = layer.register_load_state_dict_pre_hook(lambda *args: calls.append("removed"))
-    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("last"))
+    handle = layer.register_load_state_dict_pre_hook(twice)
+    layer.register_load_state_dict_pre_hook(lambda *args: calls.append("middle"))
+    layer.register_load_state_dict_pre_hook(twice)
 
     handle.remove()
     layer.load_state_dict({})
 
-    assert calls == ["first", "last"]
+    assert calls == ["first", "middle", "twice"]
 
 
 def test_a_load_pre_hook_does_not_keep_its_module():

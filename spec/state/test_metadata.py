@@ -266,3 +266,24 @@ def test_an_instance_norm_with_metadata_counts_keys(layer):
     result = nn.Sequential(layer(2)).load_state_dict(state, strict=False)
 
     assert result == ([], ["0.running_mean", "0.running_var"])
+
+
+def test_a_direct_load_runs_no_post_hooks():
+    """``_load_from_state_dict`` called directly runs pre-hooks of the module, but not its post-hooks.
+
+    Neither does it reach submodules: a loader that goes through the modules by itself, as some libraries do,
+    has to run post-hooks by itself.
+    """
+    calls, net = [], nn.Sequential(nn.PReLU())
+    net[0]._register_load_state_dict_pre_hook(lambda *args: calls.append("pre"))
+    net[0].register_load_state_dict_post_hook(lambda module, keys: calls.append("post"))
+    saved = {"weight": torch.tensor([3.0])}
+
+    net._load_from_state_dict({"0.weight": saved["weight"]}, "", {}, True, [], [], [])
+    assert (calls, net[0].weight.item()) == ([], 0.25)
+
+    net[0]._load_from_state_dict(saved, "", {}, True, [], [], [])
+    assert (calls, net[0].weight.item()) == (["pre"], 3.0)
+
+    net[0].load_state_dict(saved)
+    assert calls == ["pre", "pre", "post"]

@@ -42,7 +42,9 @@ def test_a_safe_function_is_called():
 
 
 @pytest.mark.since("2.5")
-@pytest.mark.parametrize("function", [os.getcwd, sys.getrecursionlimit], ids=["os", "sys"])
+@pytest.mark.parametrize(
+    "function", [os.getcwd, os.get_exec_path, sys.getrecursionlimit], ids=["built in", "os", "sys"]
+)
 def test_functions_of_the_system_stay_refused(function):
     """``torch.load(weights_only=True)`` raises for functions of ``os``, even those in ``safe_globals``.
 
@@ -59,7 +61,7 @@ def test_functions_of_the_system_stay_refused(function):
 
     with torch.serialization.safe_globals([function]):
         assert function in torch.serialization.get_safe_globals()
-        with pytest.raises(pickle.UnpicklingError, match=r"whose module (posix|nt|sys) is blocked"):
+        with pytest.raises(pickle.UnpicklingError, match=r"whose module (posix|nt|os|sys) is blocked"):
             torch.load(file, weights_only=True)
 
 

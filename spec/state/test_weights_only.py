@@ -4,10 +4,13 @@ Loading a pickle may run any code. With ``weights_only=True`` only tensors, plai
 declared safe are loaded; everything else raises ``UnpicklingError``.
 """
 
+import argparse
+import collections
 import datetime
 import decimal
 import io
 import os
+import pathlib
 import pickle
 import random
 import warnings
@@ -344,3 +347,25 @@ def test_the_environment_may_bring_back_the_old_default(monkeypatch):
         torch.load(file, weights_only=True)
 
     assert type(loaded) is nn.Linear
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(argparse.Namespace(lr=3), pathlib.PurePosixPath("a"), collections.deque([3]), frozenset([3])),
+        *(collections.defaultdict(list), range(3), slice(3)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_containers_of_python_are_refused(value):
+    """``torch.load(weights_only=True)`` raises ``UnpicklingError`` for ``Namespace``, paths and ``deque``.
+
+    Also for ``defaultdict``, ``frozenset``, ``range`` and ``slice``. Save ``vars(namespace)``,
+    ``str(path)``, a list or a dict.
+    """
+    file = io.BytesIO()
+    torch.save({"value": value}, file)
+    file.seek(0)
+
+    with pytest.raises(pickle.UnpicklingError, match="Unsupported"):
+        torch.load(file, weights_only=True)

@@ -18,9 +18,11 @@ def test_get_submodule_follows_the_dots():
     """
     net = nn.Module()
     net.body = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()))
+    net.heads = nn.ModuleDict({"main": nn.ModuleList([nn.Tanh()])})
 
     assert net.get_submodule("body") is net.body
     assert net.get_submodule("body.1.0") is net.body[1][0]
+    assert net.get_submodule("heads.main.0") is net.heads["main"][0]
 
 
 def test_the_empty_name_is_the_module_itself():
@@ -153,11 +155,12 @@ def test_get_parameter_of_the_module_itself():
 def test_get_parameter_takes_every_name_of_a_walk():
     """``get_parameter`` accepts every name that ``named_parameters(remove_duplicate=False)`` yields."""
     layer = nn.Linear(3, 3)
-    net = nn.Sequential(layer, nn.Sequential(nn.ReLU(), layer))
+    net = nn.Sequential(layer, nn.ModuleDict({"a-1": layer, "b": nn.ParameterList([layer.bias])}))
 
     walk = list(net.named_parameters(remove_duplicate=False))
 
-    assert [name for name, _ in walk] == ["0.weight", "0.bias", "1.1.weight", "1.1.bias"]
+    names = ["0.weight", "0.bias", "1.a-1.weight", "1.a-1.bias", "1.b.0"]
+    assert [name for name, _ in walk] == names
     assert [id(net.get_parameter(name)) for name, _ in walk] == [id(p) for _, p in walk]
 
 

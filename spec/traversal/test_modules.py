@@ -159,7 +159,9 @@ def test_memo_leaves_modules_out():
     act = nn.Tanh()
     net = nn.Sequential(nn.Sequential(nn.ReLU(), act), nn.Linear(2, 3), act)
 
-    assert list(net.named_modules({net[0]})) == [("", net), ("1", net[1]), ("2", act)]
+    for once in (True, False):
+        walk = list(net.named_modules({net[0]}, remove_duplicate=once))
+        assert walk == [("", net), ("1", net[1]), ("2", act)]
     assert list(net.named_modules({net})) == []
 
 

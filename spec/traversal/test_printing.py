@@ -180,16 +180,20 @@ def test_equal_blocks_of_a_list_are_folded():
     still ``0``, ``1`` and so on: ``net.get_submodule("0-5")`` finds nothing. See
     :class:`torch.nn.ModuleList`.
     """
-    blocks = nn.ModuleList([*(nn.Linear(2, 2) for _ in range(6)), nn.Linear(2, 3)])
+    pair = [nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU())]
+    blocks = nn.ModuleList([*(nn.Linear(2, 2) for _ in range(6)), *pair, nn.Linear(2, 3)])
 
     assert repr(blocks).splitlines() == [
         "ModuleList(",
         "  (0-5): 6 x Linear(in_features=2, out_features=2, bias=True)",
-        "  (6): Linear(in_features=2, out_features=3, bias=True)",
+        "  (6-7): 2 x Sequential(",
+        "    (0): ReLU()",
+        "  )",
+        "  (8): Linear(in_features=2, out_features=3, bias=True)",
         ")",
     ]
     assert len(list(blocks.parameters())) == 14
-    assert [name for name, _ in blocks.named_children()] == ["0", "1", "2", "3", "4", "5", "6"]
+    assert [name for name, _ in blocks.named_children()] == [str(place) for place in range(9)]
     with pytest.raises(AttributeError, match="has no attribute `0-5`"):
         blocks.get_submodule("0-5")
 
@@ -272,8 +276,8 @@ def test_a_module_list_indents_blank_lines():
 
 def test_a_cycle_cannot_be_printed():
     """``print(net)`` raises ``RecursionError`` if a module in ``net`` contains its own parent."""
-    net = nn.Sequential(nn.Sequential())
-    net[0].back = net
+    for inner in (nn.Module(), nn.Sequential(), nn.ModuleList(), nn.ModuleDict()):
+        inner.back = net = nn.Sequential(inner)
 
-    with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
-        repr(net)
+        with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
+            repr(net)

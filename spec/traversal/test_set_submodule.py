@@ -142,7 +142,11 @@ def test_strict_adds_nothing():
 
 
 @pytest.mark.since("2.7")
-@pytest.mark.parametrize("value", [None, 3, nn.ReLU, torch.rand], ids=["None", "int", "class", "function"])
+@pytest.mark.parametrize(
+    "value",
+    [None, 3, nn.ReLU, torch.rand, nn.Parameter(torch.rand(2))],
+    ids=["None", "int", "class", "function", "parameter"],
+)
 def test_only_a_module_can_be_set(value):
     """``set_submodule`` raises ``ValueError`` for anything but a module, such as ``None`` or a class.
 
