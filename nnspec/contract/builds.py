@@ -51,6 +51,55 @@ def copied(make: Build) -> Build:
     return build
 
 
+def looked_at(make: Build) -> Build:
+    """Makes a module for rules that only look at one, and gives it to each as long as it stays as it was.
+
+    Args:
+        make: makes a fresh module.
+    """
+    held: list[tuple[nn.Module, list[object] | None]] = []
+
+    def build() -> nn.Module:
+        if held:
+            net, before = held[0]
+            if before is not None and _is_same(before, _seen(net)):
+                isolation.seed()
+                return net
+            held.clear()
+        net = make()
+        held.append((net, _seen(net)))
+        return net
+
+    return build
+
+
+def _is_same(before: list[object], now: list[object] | None) -> bool:
+    return now is not None and len(before) == len(now) and all(map(_are_one, before, now))
+
+
+def _are_one(before: object, now: object) -> bool:
+    return before is now or (type(before) is type(now) is int and before == now)
+
+
+def _seen(net: nn.Module) -> list[object] | None:
+    """What changes if anything in a tree of modules does; None if some of it cannot be told."""
+    seen: list[object] = []
+    for module in net.modules():
+        if not vars(module).keys() >= _OF_INIT or _overrides(module, *_OF_ATTRIBUTES):
+            return None
+        for value in vars(module).values():
+            seen.append(value)
+            if type(value) in (dict, list, set, OrderedDict):
+                seen += [len(value), *(value.values() if isinstance(value, dict) else value)]
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is None:
+                continue
+            if not _is_plain_tensor(tensor):
+                return None
+            seen += [tensor._version, tensor.data_ptr(), tensor.requires_grad, tensor.dtype]
+    return seen
+
+
 def _copy(net: nn.Module) -> nn.Module:
     """A deep copy of a module that is copied whole, in half the time.
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from nnspec.contract import forks, not_applicable, tree
 from nnspec.contract.another_process import Elsewhere, building_elsewhere
-from nnspec.contract.builds import copied
+from nnspec.contract.builds import copied, looked_at
 from nnspec.contract.finding import SEVERITIES, Finding, read_sentence
 from nnspec.contract.limit import OutOfTime, within
 from nnspec.contract.outcomes import (
@@ -45,6 +45,9 @@ _TRIED = "while this is tried, the module raises "
 
 #: The rule about modules that are equal, which no walk comes to.
 _TOLD_APART = "building.modules_are_told_apart"
+
+#: The rule about methods that do not take what torch gives them.
+_OVERRIDES = "building.overrides_take_the_same"
 
 ALREADY_MADE = "a module that is already made was given; this rule needs a class or a function that makes one"
 
@@ -95,12 +98,14 @@ def folded(verdicts: Iterable[Verdict]) -> list[Verdict]:
     what follows for a module that every walk passes by is not told besides.
     """
     told, raised = [], dict[str, str]()
-    verdicts = list(_without_passed_by(verdicts))
-    tellers = _tellers(verdicts)
+    verdicts = _with_the_cure_of_overrides(list(_without_passed_by(verdicts)))
+    tellers, explained = _tellers(verdicts), _explained(verdicts)
     for place, verdict in enumerate(verdicts):
         text = _tried(verdict)
-        if text in raised or tellers.get(text, place) != place:
-            teller = raised.get(text) or verdicts[tellers[text]].rule.id
+        is_explained = text in explained and _weight(explained[text]) <= _weight(verdict)
+        if text in raised or is_explained or tellers.get(text, place) != place:
+            explaining = explained[text] if is_explained else verdicts[tellers[text]]
+            teller = raised.get(text) or explaining.rule.id
             reason = f"as {teller} says, the module raises {text}"
             verdict = replace(verdict, outcome=NOT_APPLICABLE, findings=(), reason=reason)
         told.append(verdict)
@@ -110,10 +115,42 @@ def folded(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return told
 
 
+def _with_the_cure_of_overrides(verdicts: list[Verdict]) -> list[Verdict]:
+    """The same verdicts, but that the TypeError of a narrow override has the cure of the rule about these."""
+    cures = {
+        f"{finding.attribute.rpartition('.')[2]}() got an unexpected keyword argument": finding.cure
+        for verdict in verdicts
+        if verdict.rule.id == _OVERRIDES
+        for finding in verdict.findings
+    }
+    told = []
+    for verdict in verdicts:
+        cure = next((cure for words, cure in cures.items() if words in _tried(verdict)), "")
+        findings = tuple(replace(one, cure=cure) for one in verdict.findings) if cure else verdict.findings
+        told.append(replace(verdict, findings=findings))
+    return told
+
+
+def _explained(verdicts: Sequence[Verdict]) -> dict[str, Verdict]:
+    """By what the module raises, the gravest verdict that says when it does."""
+    explained: dict[str, Verdict] = {}
+    for verdict in sorted(verdicts, key=_weight):
+        if not _tried(verdict):
+            for _, mark, error in (finding.cause.partition(" raises ") for finding in verdict.findings):
+                if mark:
+                    explained.setdefault(error, verdict)
+    return explained
+
+
+def _weight(verdict: Verdict) -> int:
+    """How grave a verdict is: the gravest is the least."""
+    return SEVERITIES.index(verdict.rule.severity)
+
+
 def _tellers(verdicts: Sequence[Verdict]) -> dict[str, int]:
     """By what the module raises, the place of the verdict that tells it."""
     tellers: dict[str, int] = {}
-    for place in sorted(range(len(verdicts)), key=lambda at: SEVERITIES.index(verdicts[at].rule.severity)):
+    for place in sorted(range(len(verdicts)), key=lambda at: _weight(verdicts[at])):
         if text := _tried(verdicts[place]):
             tellers.setdefault(text, place)
     return tellers
@@ -192,6 +229,7 @@ def _given(
         "construct": None if target.is_made else target.build,
         "example": target.example,
         "ready": lambda: tree.ready(build, target.example),
+        "looked_at": looked_at(lambda: tree.ready(build, target.example)),
         "other": other,
         "elsewhere": _once(elsewhere),
         "tmp_path": folder,

@@ -9,41 +9,54 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from nnspec.contract.findings.building import changed_by_building, not_built_on_meta
-from nnspec.contract.findings.calling import attributes, kept_tensors, second_call_refused
-from nnspec.contract.findings.gradients import first_step
+from nnspec.contract.findings.building import changed_by_building, containers, not_built_on_meta
+from nnspec.contract.findings.calling import attributes, kept_tensors, layers_made, second_call_refused
+from nnspec.contract.findings.gradients import first_step, missed_by_backward
 from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
-from nnspec.contract.findings.names import shared_by_builds
+from nnspec.contract.findings.names import names_differ, order_differs, shared_by_builds
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.findings.rows import no_batch
+from nnspec.contract.findings.using_inputs import uncounted
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, differences, floating_in, run, tensors_in, varied
 from nnspec.contract.tree import Build, attribute, forget_builds, parameters, ready, tensors
 from nnspec.contract.wording import brief, kind_of, listed, they
 
 
-@functools.cache
 def unrepeatable(build: Build, example: Example) -> list[str]:
     """Why the outputs of two calls in eval mode cannot be compared, even from the same seed."""
+    different, moved = _repeated(build, example)
+    return different + (
+        [f"each call changes {listed(moved)}, so outputs cannot be compared"] if moved else []
+    )
+
+
+def unlike(build: Build, example: Example) -> list[str]:
+    """Why two equal calls in eval mode are not alike, whatever they change on the module besides."""
+    return _repeated(build, example)[0]
+
+
+@functools.cache
+def _repeated(build: Build, example: Example) -> tuple[list[str], list[str]]:
+    """Why two equal calls are not alike, and the attributes whose tensors the second has changed again."""
     net = ready(build, example)
     net.eval()
     first = run(net, example)
     if not tensors_in(first):
-        return [f"its output, {kind_of(first)}, has no tensors to compare"]
+        return [f"its output, {kind_of(first)}, has no tensors to compare"], []
     if refusal := one_call_only(build, example):
-        return refusal
+        return refusal, []
     kept = {path: tensor.detach().clone() for path, tensor in attributes(net).items()}
     if differences(run(net, example), first):
-        return ["two equal calls in eval mode from the same seed differ, so outputs cannot be compared"]
+        return ["two equal calls in eval mode from the same seed differ, so outputs cannot be compared"], []
     now = attributes(net)
     moved = [path for path in kept if path in now and differences(now[path], kept[path], exact=True)]
-    if moved:
-        return [f"each call changes {listed(moved)}, so outputs cannot be compared"]
-    return []
+    return [], moved
 
 
 @functools.cache
@@ -55,7 +68,7 @@ def one_call_only(build: Build, example: Example) -> list[str]:
 @functools.cache
 def not_registered(build: Build, example: Example) -> list[str]:
     """What a fresh module holds and does not register, but for what can be registered for it."""
-    return hidden(register(ready(build, example)), example)
+    return hidden(register(ready(build, example)), example) or layers_made(ready(build, example), example)
 
 
 @functools.cache
@@ -88,10 +101,41 @@ def kept_from_the_first_call(build: Build, example: Example) -> list[str]:
     return ["with other inputs a second call gives what a first one does not: it takes what that has kept"]
 
 
+class TwoBuilds(NamedTuple):
+    """What is found where a module is built twice."""
+
+    shared: list[str]
+    changed: list[str]
+    renamed: list[str]
+
+
 @functools.cache
+def two_builds(build: Build) -> TwoBuilds:
+    """What two builds share, what the second changes of the first, and how their names differ."""
+    net = build()
+    before, another = containers(net), build()
+    return TwoBuilds(
+        shared_by_builds(net, another),
+        changed_by_building(before, another),
+        names_differ(net, another) + order_differs(net, another),
+    )
+
+
 def sharing(build: Build) -> list[str]:
     """The tensors that two builds share."""
-    return shared_by_builds(build(), build())
+    return two_builds(build).shared
+
+
+@functools.cache
+def missed(build: Build, example: Example) -> dict[str, bool]:
+    """Parameters that backward misses in a fresh module, each with whether forward uses it."""
+    return missed_by_backward(ready(build, example), example)
+
+
+@functools.cache
+def without_effect(build: Build, example: Example) -> list[str]:
+    """Inputs that may be anything, of a fresh module."""
+    return uncounted(ready(build, example), example)
 
 
 def no_assign() -> list[str]:
@@ -121,10 +165,21 @@ def not_in_float64(build: Build, example: Example) -> list[str]:
 def wrong_in_float64(build: Build, example: Example) -> list[str]:
     """What keeps a fresh module from computing in float64."""
     net = register(ready(build, example))
-    if numbers := complex_numbers(net, example):
-        return numbers
+    if reasons := complex_numbers(net, example) + computed_and_kept(net):
+        return reasons
     net.double()
     return not_computed_in(net, example, torch.float64)
+
+
+def computed_and_kept(net: nn.Module) -> list[str]:
+    """Tensors that were computed from parameters when the module was built, which no cast reaches."""
+    computed = [name for name, tensor in kept_tensors(net).items() if tensor.grad_fn is not None]
+    if not computed:
+        return []
+    return [
+        f"{they(computed, 'is', 'are')} computed from parameters and kept; use a parametrization "
+        "(torch.nn.utils.parametrizations), or compute in forward"
+    ]
 
 
 def untrained(net: nn.Module) -> list[str]:
@@ -174,13 +229,14 @@ def unpicklable_in_torch(net: nn.Module) -> list[str]:
 
 def forget() -> None:
     """Let go of the modules that were looked at."""
-    for remembered in (unrepeatable, one_call_only, not_registered, without_floating_output, sharing):
+    for remembered in (_repeated, one_call_only, not_registered, without_floating_output, two_builds):
         remembered.cache_clear()
+    missed.cache_clear()
+    without_effect.cache_clear()
     without_batch.cache_clear()
     kept_from_the_first_call.cache_clear()
     wrong_in_float64.cache_clear()
     in_bfloat16.cache_clear()
-    changed_by_building.cache_clear()
     first_step.cache_clear()
     in_half.cache_clear()
     forget_builds()

@@ -76,6 +76,7 @@ WARNINGS = frozenset(
         "modes.modes_change_nothing_else",
         "modes.norms_have_places",
         "modes.frozen_norms_stay",
+        "modes.what_is_built_in_eval_mode_stays",
         "modes.statistics_are_of_many_batches",
         "moving.a_cast_after_a_call",
         "moving.angles_are_not_coarse",

@@ -215,7 +215,7 @@ def _try(target: Target, limit: float | None) -> None:
     except BaseException as error:
         given = inputs.in_words((args, kwargs))
         raise UsageError(
-            f"{where}: raised when called, in train mode, on {given}: {describe(error)}"
+            f"{where}: raised when called, in train mode, on {given}: {describe(error)}{_hint_of_call(error)}"
         ) from None
 
 
@@ -248,12 +248,26 @@ def _ensure_state(where: str, net: nn.Module) -> None:
         raise UsageError(f"{where}: its state_dict() gives {kind_of(state)}; a dict was wanted")
 
 
+#: What torch says where there is no GPU.
+_WITHOUT_A_GPU = ("not compiled with CUDA", "no NVIDIA driver", "No CUDA GPUs are available")
+
+
+def _hint_of_call(error: BaseException) -> str:
+    """What to do about a call that cannot be made here."""
+    return _hint(error) if any(words in text_of(error) for words in _WITHOUT_A_GPU) else ""
+
+
 def _hint(error: BaseException) -> str:
     """What to do where not even the first line of the user's own code was reached, or is short of a word."""
     frames = traceback.extract_tb(error.__traceback__)
     text = text_of(error)
     if "before Module.__init__() call" in text:
         return "\n  call super().__init__() first of all in __init__"
+    if any(words in text for words in _WITHOUT_A_GPU):
+        return (
+            "\n  it asks for a GPU: leave the device to who calls .to(), and in forward write .to(x.device) "
+            "for .cuda()"
+        )
     if own_frames(frames):
         return ""
     if isinstance(error, RecursionError):

@@ -189,6 +189,18 @@ def test_a_misuse_is_one_message(build, example, options, message):
     assert message in str(caught.value)
 
 
+class AsksForAGPU(nn.Linear):
+    """What .cuda() raises where there is no GPU."""
+
+    def forward(self, x):
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+
+def test_who_asks_for_a_gpu_is_told_what_to_write():
+    with pytest.raises(UsageError, match=r"leave the device to who calls \.to\(\), and in forward write"):
+        check(lambda: AsksForAGPU(4, 2), ROWS)
+
+
 class Secretive:
     """It makes a module, and shows nothing of itself."""
 

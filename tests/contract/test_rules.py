@@ -19,6 +19,13 @@ from miniatures.libraries import (
     KeepsMuchOfACall,
     ScoresAndRounds,
 )
+from miniatures.reported import (
+    AppliesAndReturnsNothing,
+    HingeOfDistances,
+    MovesAndReturnsNothing,
+    QuietTeacherFollowsAlways,
+    far_apart,
+)
 from miniatures.unusual import UNUSUAL, HasATaggedWeight, Scores, Sparse, scripted, traced
 from miniatures.values import KnowsItsWhole, LosesMessages, LosesMessagesUnread, edges
 from torch import nn
@@ -81,6 +88,27 @@ def test_a_warning_in_a_layer_of_torch_has_no_place(judge):
     assert told["calling.torch_has_no_warning"].startswith("torch warns in a call: reduction: 'mean' divides")
 
 
+@pytest.mark.parametrize("make", [AppliesAndReturnsNothing, MovesAndReturnsNothing])
+def test_what_moves_and_returns_nothing_is_no_fault_of_the_tool(judge, make):
+    verdicts = judge(Target("moving", make, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert failures(verdicts)["modes.methods_return_it"].startswith("to() returns None instead of the module")
+
+
+def test_a_teacher_that_follows_in_eval_mode_is_told_when(judge):
+    told = failures(judge(Target("teacher", QuietTeacherFollowsAlways, rows)))
+
+    assert told["calling.parameters_stay"].startswith("`teacher.weight` differs in 8 of 8 values")
+    assert told["calling.parameters_stay"].endswith(
+        "after a call in eval mode; change it only if self.training"
+    )
+
+
+def test_a_hinge_that_one_pair_passes_counts_the_others(judge):
+    assert failures(judge(Target("hinge", HingeOfDistances, far_apart))) == {}
+
+
 @pytest.mark.parametrize("make", [Sparse, HasATaggedWeight])
 def test_a_tensor_that_cannot_be_copied_is_accused_of_that_alone(judge, make):
     told = failures(judge(Target("odd", make, rows)))
@@ -99,6 +127,42 @@ def test_what_torch_traces_is_registered_and_copied_as_what_it_scripts(judge):
     assert failures(judge(Target("traced", traced, rows))).keys() <= {
         *failures(judge(Target("scripted", scripted, rows)))
     }
+
+
+class MovesItsTable(Net):
+    """Its to() moves a table that is registered nowhere, and returns nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.arange(4.0)
+
+    def to(self, *args, **kwargs):
+        super().to(*args, **kwargs)
+        self.table = self.table.to(*args, **kwargs)
+
+    def forward(self, x):
+        return super().forward(x + self.table)
+
+
+def test_a_to_that_returns_nothing_is_no_fault_of_the_tool(judge):
+    verdicts = judge(Target("moves", MovesItsTable, rows))
+
+    assert [verdict.reason for verdict in verdicts if verdict.outcome == ERROR] == []
+    assert failures(verdicts).keys() == {"modes.methods_return_it", "moving.as_a_part"}
+
+
+class SavesWhatItTrains(nn.Linear):
+    """A state_dict of its own, which takes no arguments."""
+
+    def state_dict(self):
+        return {"weight": self.weight}
+
+
+def test_what_a_narrow_override_raises_has_the_cure_of_its_rule(judge):
+    told = failures(judge(Target("saves", lambda: nn.Sequential(SavesWhatItTrains(4, 4)), rows)))
+
+    assert told["building.overrides_take_the_same"].startswith("`0.state_dict` is overridden")
+    assert told["loading.a_fresh_build_takes_the_state"].endswith("and pass them on, or another name")
 
 
 class Counts(nn.Module):

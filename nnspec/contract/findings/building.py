@@ -83,7 +83,10 @@ def not_built_on_meta(build: Build) -> list[str]:
     if not elsewhere:
         return []
     if devices.given:
-        why = "the constructor has a device written in; leave device= away, or take it as an argument"
+        why = (
+            "the constructor has a device written in; leave device= away, or take it as an argument, None by "
+            "default"
+        )
     else:
         why = (
             "the constructor makes them with torch.Tensor(...), from numpy or from a tensor that was there "
@@ -301,13 +304,16 @@ def repeated(net: nn.Module) -> list[str]:
         for name, child in vars(module).get("_modules", {}).items():
             if child is not None and next(child.parameters(), None) is not None:
                 places.setdefault(id(child), []).append(dotted(path, name))
-        if isinstance(module, _CONTAINERS):
-            sentences += [
-                f"{listed(names)} are one module, with one set of parameters: [layer] * n repeats what it "
-                "holds; write [make() for _ in range(n)], unless that is meant"
-                for names in places.values()
-                if len(names) > 1
-            ]
+        why = (
+            "[layer] * n repeats what it holds; write [make() for _ in range(n)]"
+            if isinstance(module, _CONTAINERS)
+            else "what changes the one changes the other; copy.deepcopy gives one of its own"
+        )
+        sentences += [
+            f"{listed(names)} are one module, with one set of parameters: {why}, unless that is meant"
+            for names in places.values()
+            if len(names) > 1
+        ]
     return sentences
 
 
@@ -332,17 +338,23 @@ def _passed_to_each(net: nn.Module) -> Iterator[str]:
                 )
 
 
-@functools.cache
-def changed_by_building(build: Build) -> list[str]:
-    """Containers that two builds share, and that building changes."""
-    net = build()
-    before = {
+#: The lists, dicts and sets that modules hold, by path and name, each with a copy.
+Containers = dict[tuple[str, str], tuple[Any, Any]]
+
+
+def containers(net: nn.Module) -> Containers:
+    """The lists, dicts and sets that a module and its parts hold, each with a copy."""
+    return {
         (path, name): (value, copy.copy(value))
         for path, module in net.named_modules()
         for name, value in vars(module).items()
         if type(value) in (dict, list, set) and name not in OF_TORCH
     }
-    other = dict(build().named_modules())
+
+
+def changed_by_building(before: Containers, another: nn.Module) -> list[str]:
+    """Containers of one build that another shares, and that building it changed."""
+    other = dict(another.named_modules())
     return [
         f"`{dotted(path, name)}` is one {type(value).__name__} in all builds, and building changes it: what "
         "a build does depends on those before it; make it in __init__, and give no list or dict as a default"

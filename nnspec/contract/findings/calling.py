@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from nnspec.contract.findings.masks import taken_for_its_inverse
 from nnspec.contract.findings.registration import OF_TORCH, Uses, is_standard
 from nnspec.contract.nested import Example, differences, mapped, run, tensors_in, varied
 from nnspec.contract.tree import (
@@ -106,10 +107,12 @@ def hooks_passed_by(net: nn.Module, example: Example) -> list[str]:
         for path, module in parts.items():
             del vars(module)["forward"]
             vars(module).update({"forward": own[path]} if path in own else {})
+    stores = Counter(id(module._forward_hooks) for module in parts.values())
     return [
         f"`{path}`.forward ran {times(count)}, its hooks {times(hooked[path])}: {_why_passed_by(parts[path])}"
         for path, count in runs.items()
         if count != hooked[path]
+        if stores[id(parts[path]._forward_hooks)] == 1  # what copy.copy gives has the hooks of the original
     ]
 
 
@@ -203,9 +206,10 @@ def not_numbers(net: nn.Module, example: Example) -> list[str]:
         return []
     with _FirstNaN() as first:
         run(net, example)
+    cure = taken_for_its_inverse(net, example) or first.cure
     return [
         f"`{path}` is NaN in {number} of {tensor.numel()} values, and nothing in this example "
-        f"is{first.told}; {first.cure}"
+        f"is{first.told}; {cure}"
         for path, tensor in tensors_in(output)
         if (number := _nans(tensor))
     ]
@@ -317,8 +321,14 @@ _PASSING = (
 )
 
 
-def changed_inputs(called: Any, fresh: Any) -> list[str]:
-    """Inputs that are not as they were before the call."""
+def changed_inputs(called: Any, fresh: Any, writes: Writes) -> list[str]:
+    """Inputs that are not as they were before the call.
+
+    Args:
+        called: the inputs after it.
+        fresh: others like it.
+        writes: what was seen in the call.
+    """
     (args, kwargs), (fresh_args, fresh_kwargs) = called, fresh
     different = differences(args, fresh_args, "args", exact=True)
     different += differences(kwargs, fresh_kwargs, "kwargs", exact=True)
@@ -330,13 +340,37 @@ def changed_inputs(called: Any, fresh: Any) -> list[str]:
         if tensor.requires_grad and not fresh.requires_grad
     ]
     return [
-        f"the input {difference} after the call; work on a copy: x = x + 1 for x += 1"
-        for difference in different
+        f"the input {difference} after the call{writes.told}; {writes.cure}" for difference in different
     ] + [
         f"the input `{path}` requires a gradient after the call, and did not before; mark a tensor of its "
         "own: x = x.detach().requires_grad_()"
         for path in marked
     ]
+
+
+class Writes(TorchFunctionMode):
+    """Notes what first works in place on a tensor that lies in the memory of an input.
+
+    Args:
+        inputs: what the module is given.
+    """
+
+    def __init__(self, inputs: object) -> None:
+        super().__init__()
+        self.told, self.cure = "", "work on a copy: x = x + 1 for x += 1"
+        self._inputs = {memory(tensor) for _, tensor in tensors_in(inputs)}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.told or not args or type(args[0]) is not Tensor or memory(args[0]) not in self._inputs:
+            return func(*args, **(kwargs or {}))
+        of, before = args[0], args[0]._version
+        result = func(*args, **(kwargs or {}))
+        if of._version != before:
+            name = getattr(func, "__name__", "a function").strip("_")
+            self.told = f": {name}{place(traceback.extract_stack()[:-1])} writes to it"
+            if (kwargs or {}).get("inplace") is True:
+                self.cure = "make what is first to work on an input with inplace=False"
+        return result
 
 
 def initialised_once(net: nn.Module, example: Example) -> bool:
@@ -354,13 +388,40 @@ def initialised_once(net: nn.Module, example: Example) -> bool:
 
 
 def changed_parameters(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
-    """Parameters that a call gave other values."""
+    """Parameters that a call gave other values.
+
+    What is frozen is left to no optimizer: in train mode forward may have it follow others, as a teacher
+    does.
+    """
     return [
-        f"{difference} after a call; let forward compute from it and leave it to the optimizer, or use a "
-        "parametrization"
+        f"{difference} after a call; {_why_changed(net, name)}"
+        if parameter.requires_grad
+        else f"{difference} after a call in eval mode; change it only if self.training"
         for name, parameter in parameters(net).items()
+        if parameter.requires_grad or not net.training
         for difference in differences(parameter.data, before.get(name, parameter.data), name, exact=True)
     ]
+
+
+def follows(net: nn.Module, before: dict[str, Tensor]) -> bool:
+    """Whether a call gave frozen parameters other values."""
+    return any(
+        differences(parameter.data, before.get(name, parameter.data), exact=True)
+        for name, parameter in parameters(net).items()
+        if not parameter.requires_grad
+    )
+
+
+def _why_changed(net: nn.Module, name: str) -> str:
+    """What to do about a parameter that a call changes."""
+    path = name.rpartition(".")[0]
+    layer = net.get_submodule(path)
+    if isinstance(layer, (nn.Embedding, nn.EmbeddingBag)) and layer.max_norm is not None:
+        return (
+            f"max_norm={layer.max_norm:g} writes to the weight in each call, and in eval mode too; scale "
+            "what comes out instead, or clone() the weight wherever else it is used"
+        )
+    return "let forward compute from it and leave it to the optimizer, or use a parametrization"
 
 
 def changed_buffers(net: nn.Module, before: dict[str, Tensor]) -> list[str]:
@@ -404,10 +465,23 @@ _CALLS = 4
 def newly_registered(net: nn.Module, before: dict[str, str]) -> list[str]:
     """What is registered after a call and was not before, but for caches: buffers that are not persistent."""
     return [
-        f"the {kind} `{name}` is made by the first call: an optimizer made before it does not know it, and a "
-        "fresh build cannot load it; make it in __init__, or use a lazy layer"
+        f"the buffer `{name}` is made by the first call: a checkpoint that has it loads into no fresh build; "
+        "register it in __init__, with its full shape and values to start from"
+        if kind == "buffer"
+        else f"the {kind} `{name}` is made by the first call: an optimizer made before it does not know it, "
+        "and a fresh build cannot load it; make it in __init__, or use a lazy layer"
         for name, kind in names(net).items()
         if name not in before and name not in passing(net)
+    ]
+
+
+def replaced_parameters(net: nn.Module, before: dict[str, nn.Parameter]) -> list[str]:
+    """Parameters in whose place a call puts new ones."""
+    return [
+        f"each call puts a new Parameter in the place of `{name}`: an optimizer goes on with the old one, "
+        "which gets no gradient any more; give what is computed another name: weight = self.weight * mask"
+        for name, parameter in parameters(net).items()
+        if name in before and before[name] is not parameter and not is_lazy(before[name])
     ]
 
 
@@ -509,7 +583,11 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
     piled = _piled_up(
         net, {name: len(inside) for name, inside in kept.items() if len(inside)}, before, example
     )
+    used = _used_again(net, kept, before, example)
+    is_asked = any(path not in before and path not in registered for one in kept.values() for path in one)
+    again = _kept_after(net, example) if is_asked else {}
     moved = _moved_along(net)
+    anew = _made_on_meta(net, example) if is_asked else set()
     for attribute, inside in kept.items():
         new = {
             path: tensor
@@ -536,11 +614,41 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
             what = (
                 f"a tensor of shape {tuple(added[0].shape)}" if len(added) == 1 else f"{len(added)} tensors"
             )
-            sentences.append(
-                f"`{attribute}` keeps {what} from the last call, which .to() does not move; return it, or "
-                "let who wants it register a forward hook"
-            )
+            is_cache = all(again.get(attribute, {}).get(path) is tensor for path, tensor in new.items())
+            if not is_cache:
+                sentences.append(
+                    f"`{attribute}` keeps {what} from the last call, which the next one computes with and "
+                    ".to() does not move; compute it in each call, or keep it in a buffer with "
+                    "persistent=False"
+                    if attribute in used
+                    else f"`{attribute}` keeps {what} from the last call, which .to() does not move; return "
+                    "it, or let who wants it register a forward hook"
+                )
+            elif attribute not in anew:
+                sentences.append(
+                    f"`{attribute}` keeps {what} for the calls to come, which .to() does not move; ask for "
+                    "its device and dtype too before it is used again, make it in each call, or make it in "
+                    "__init__, a buffer with persistent=False"
+                )
     return sentences
+
+
+def _used_again(
+    net: nn.Module, kept: dict[str, dict[str, Tensor]], before: dict[str, Tensor], example: Example
+) -> set[str]:
+    """Attributes with a tensor that a call has put there, and that the next one computes with."""
+    added = {
+        attribute: {id(tensor) for path, tensor in inside.items() if path not in before}
+        for attribute, inside in kept.items()
+    }
+    if not any(added.values()):
+        return set()
+    try:
+        with Uses() as uses:
+            run(net, example)
+    except Exception:
+        return set()  # whether it can be called again is another rule's matter
+    return {attribute for attribute, tensors in added.items() if tensors & uses.seen.keys()}
 
 
 def _piled_up(
@@ -575,6 +683,28 @@ def _moved_along(net: nn.Module) -> set[str]:
     """Attributes whose tensors are on meta after a move of the module, which stays there."""
     try:
         net.to("meta")
+    except Exception:
+        return set()
+    return {
+        attribute
+        for attribute, inside in _kept_in(net).items()
+        if all(tensor.is_meta for tensor in inside.values())
+    }
+
+
+def _kept_after(net: nn.Module, example: Example) -> dict[str, dict[str, Tensor]]:
+    """What is kept after one more call; nothing if it raises."""
+    try:
+        run(net, example)
+    except Exception:
+        return {}
+    return _kept_in(net)
+
+
+def _made_on_meta(net: nn.Module, example: Example) -> set[str]:
+    """Attributes whose tensors a call on meta makes anew there, as a cache does that asks for the device."""
+    try:
+        run(net, example, lambda tensor: tensor.to("meta"))
     except Exception:
         return set()
     return {
@@ -630,6 +760,8 @@ def layers_made(net: nn.Module, example: Example) -> list[str]:
 
     with mock.patch.object(nn.Module, "register_parameter", noting):
         run(net, example)
+    stayed = {id(module) for module in net.modules()}
+    made = {key: module for key, module in made.items() if key not in stayed}
     return [
         f"forward makes a {kind}: in each call its parameters are new, no optimizer knows them, and no "
         "checkpoint has them; make it in __init__, on self"

@@ -6,9 +6,10 @@ import contextlib
 import copy
 import difflib
 import functools
+import math
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import plain_values
+from nnspec.contract.findings.cutting import where_cut
 from nnspec.contract.findings.registration import Uses, is_standard
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
 from nnspec.contract.tree import Build, buffers, dotted, parameters, ready, tensors
@@ -221,6 +223,11 @@ def _noting(given: list[tuple[str, Tensor, Tensor]], name: str) -> Callable[...,
     return hook
 
 
+def are_finite(step: Step) -> bool:
+    """Whether a step went through, and the gradients that have values are numbers, and not infinite."""
+    return not step.refused and all(map(math.isfinite, step.gradients.values()))
+
+
 def flat_at_first(step: Step) -> set[str]:
     """Parameters whose gradient is zero, or rounding alone, where others have one."""
     largest = max(step.gradients.values(), default=0.0)
@@ -229,7 +236,7 @@ def flat_at_first(step: Step) -> set[str]:
 
 def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]:
     """Weights whose gradient is zero in two modules, for other inputs and after steps of training too."""
-    examples = varied(example)
+    examples = [*varied(example), lambda: mapped(example(), _made_small)]
     for module in (*net.modules(), *other.modules()):
         if isinstance(module, _DropoutNd):
             module.eval()  # what it lets through is a matter of chance
@@ -333,6 +340,11 @@ def _small(net: nn.Module, example: Example) -> set[str]:
     }
 
 
+def _made_small(tensor: Tensor) -> Tensor:
+    """The same values a hundredth as far apart: a hinge with a margin is flat where they are far."""
+    return tensor / 100 if tensor.is_floating_point() else tensor
+
+
 def _in_float64(tensor: Tensor) -> Tensor:
     return tensor.double() if tensor.is_floating_point() else tensor
 
@@ -426,9 +438,9 @@ def refused_in_inference_mode(net: nn.Module, example: Example) -> list[str]:
     return []
 
 
-def unused_parameters(net: nn.Module, example: Example) -> list[str]:
+def unused_parameters(missed: Mapping[str, bool]) -> list[str]:
     """Parameters that require a gradient, get none, and that no torch function in forward is called with."""
-    unused = [name for name, seen in _missed(net, example).items() if not seen]
+    unused = [name for name, seen in missed.items() if not seen]
     if not unused:
         return []
     return [
@@ -438,20 +450,23 @@ def unused_parameters(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
-def cut_off(net: nn.Module, example: Example) -> list[str]:
+def cut_off(net: nn.Module, example: Example, missed: Mapping[str, bool]) -> list[str]:
     """Parameters that forward uses and that get no gradient all the same."""
-    cut = [name for name, seen in _missed(net, example).items() if seen]
+    cut = [name for name, seen in missed.items() if seen]
     if not cut:
         return []
     if refusing := _without_a_gradient(net, example, cut):
         return refusing
     if replaced := _replaced_by_hooks(net, example, cut):
         return replaced
-    return [
-        f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is not "
-        "returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, "
+    how = where_cut(net, example, cut) or (
+        "not returned, or made a whole number (argmax, a comparison), or cut off, by detach(), .data, "
         "no_grad(), .item(), torch.tensor() or checkpoint(..., use_reentrant=True) of inputs without "
-        "gradients; return it and cut nothing, or freeze with requires_grad_(False)"
+        "gradients"
+    )
+    return [
+        f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is {how}; "
+        "return it and cut nothing, or freeze with requires_grad_(False)"
     ]
 
 
@@ -496,7 +511,7 @@ def _without_a_gradient(net: nn.Module, example: Example, cut: list[str]) -> lis
     ]
 
 
-def _missed(net: nn.Module, example: Example) -> dict[str, bool]:
+def missed_by_backward(net: nn.Module, example: Example) -> dict[str, bool]:
     """Parameters that require a gradient and get none, each with whether a function is called with it."""
     uses = Uses()
     reached = set(gradients(net, example, uses))
@@ -648,7 +663,7 @@ def steps_without_gradient(net: nn.Module, example: Example) -> list[str]:
         if chosen or not is_sequence or not _has_values(tensor):
             return tensor
         chosen.append(tensor.detach().clone().requires_grad_())
-        return chosen[0]
+        return chosen[0].clone()  # forward may write to it: that is another rule's matter
 
     outputs = [tensor for _, tensor in floating_in(run(net, example, leaf)) if tensor.requires_grad]
     if not chosen or not outputs:

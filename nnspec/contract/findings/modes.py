@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import traceback
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,11 +12,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+from torch.overrides import TorchFunctionMode
 
+from nnspec.contract.findings.chance import why_calls_differ
 from nnspec.contract.findings.registration import is_standard
+from nnspec.contract.findings.viewing import enlarged
 from nnspec.contract.nested import Example, differences, kept, mapped, run, tensors_in
-from nnspec.contract.tree import buffers, dotted, parameters, tensors
-from nnspec.contract.wording import kind_of, listed, they
+from nnspec.contract.tree import buffers, copies, dotted, parameters, tensors
+from nnspec.contract.wording import brief, kind_of, listed, place, they
 from nnspec.running import isolation
 
 
@@ -102,7 +108,14 @@ def other_in_training(net: nn.Module, same: nn.Module, example: Example) -> list
         for name, value in before.items()
         if not isinstance(value, Tensor) and name in now and now[name] != value
     ]
-    different = differences(run(net, example), run(same, example))[:1]
+    usual = run(same, example)
+    try:
+        different = differences(run(net, example), usual)[:1]
+    except Exception as error:
+        return [
+            f"once a call in eval mode has passed, one in train mode raises {brief(error)}; leave self as it "
+            "is in forward, and what is registered there too"
+        ]
     its, others = _settings(net), _settings(same)
     if changed and all(its.get(name) == now[name] == others.get(name) for name in changed):
         return []  # the first call changes it in either mode, and no other
@@ -216,6 +229,31 @@ def drifted(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
     ]
 
 
+def frozen_in_eval_mode(net: nn.Module) -> dict[str, nn.Module]:
+    """Dropout in parts that are in eval mode and whose parameters are all frozen, by path."""
+    if not any(parameter.requires_grad for parameter in parameters(net).values()):
+        return {}
+    parts = [path for path, module in net.named_modules() if not module.training and _is_frozen(module)]
+    return {
+        path: module
+        for path, module in net.named_modules()
+        if isinstance(module, _DropoutNd) and module.p > 0 and not module.training
+        if any(path.startswith(dotted(part, "")) for part in parts)
+    }
+
+
+def dropping_again(dropouts: dict[str, nn.Module]) -> list[str]:
+    """Those of some layers that are in train mode."""
+    awake = [path for path, module in dropouts.items() if module.training]
+    if not awake:
+        return []
+    return [
+        f"{they(awake, 'is', 'are')} in a part that is frozen and built in eval mode, and train() wakes "
+        f"{'it' if len(awake) == 1 else 'them'}: what the part gives is noisy in training; override train(), "
+        "call that of super(), put the part into eval mode again, and return self"
+    ]
+
+
 def mixed_statistics(net: nn.Module, example: Example) -> list[str]:
     """Norms with running statistics that one call runs on values of clearly different means or spreads."""
     seen: dict[str, list[Tensor]] = {}
@@ -244,7 +282,7 @@ def norms_of_one_place(net: nn.Module, example: Example) -> list[str]:
     if not alone:
         return []
     paths = alone
-    for change in (_enlarged, _widened):
+    for change in (enlarged, _widened):
         try:
             again = _given_one_place(net, lambda change=change: mapped(example(), change))  # type: ignore[misc]
         except Exception:
@@ -276,15 +314,6 @@ def _given_one_place(net: nn.Module, example: Example) -> list[str]:
         for handle in handles:
             handle.remove()
     return [path for path, given in seen.items() if all(set(one.shape[2:]) == {1} for one in given)]
-
-
-def _enlarged(tensor: Tensor) -> Tensor:
-    """An image twice as high and wide."""
-    if tensor.dim() not in (4, 5) or not tensor.is_floating_point() or tensor.layout != torch.strided:
-        return tensor
-    for dim in range(2, tensor.dim()):
-        tensor = tensor.repeat_interleave(2, dim=dim)
-    return tensor
 
 
 def _widened(tensor: Tensor) -> Tensor:
@@ -343,12 +372,12 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
         for path, module in net.named_modules()
         if not isinstance(module, torch.jit.ScriptModule)
     ]
-    before = {name: buffer.detach().clone() for name, buffer in buffers(net).items()}
+    before = copies(tensors(net))
     first = call_seeded(net, example, isolation.SEED)
     changed = [
         name
-        for name, buffer in buffers(net).items()
-        if name in before and differences(buffer, before[name], exact=True)
+        for name, tensor in tensors(net).items()
+        if name in before and differences(tensor.detach(), before[name], exact=True)
     ]
     once, finished[:] = list(finished), []
     second = call_seeded(net, example, isolation.SEED + 1)
@@ -380,12 +409,69 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
             "first call uses it up; keep what it goes through, and call zip in forward, or list(zip(...)) in "
             "__init__"
         ]
-    return [
-        f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
-        f"{different[0]}; give F.dropout training=self.training, and F.scaled_dot_product_attention a "
-        "dropout_p of zero unless self.training, draw random numbers only if self.training, and keep nothing "
-        "from one call to the next"
-    ]
+    begins = f"first in the forward of `{where or type(net).__name__}`: {different[0]}"
+    draw = _first_draw(net, example)
+    if draw.made:
+        return [
+            f"two equal calls in eval mode differ, {begins}: a {draw.made} that forward makes{draw.where} is "
+            "in train mode, whatever the mode of the module is; make it in __init__, on self, where eval() "
+            "reaches it"
+        ]
+    reason = why_calls_differ(net, example, where)
+    return [f"two equal calls in eval mode differ, {begins}{reason.seen}; {reason.cure}"]
+
+
+class Draw(NamedTuple):
+    """Where a call first draws random numbers from torch.
+
+    Attributes:
+        function: of torch, which draws them.
+        where: the line of the module's own code, empty if there is none.
+        made: the class of a module that forward makes, and that draws them; else empty.
+    """
+
+    function: str = ""
+    where: str = ""
+    made: str = ""
+
+
+def _first_draw(net: nn.Module, example: Example) -> Draw:
+    draws = _Draws(net)
+    try:
+        with draws:
+            run(net, example)
+    except Exception:
+        return Draw()
+    return draws.first
+
+
+class _Draws(TorchFunctionMode):
+    """Notes the first function of torch after which its generator is another."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.first = Draw()
+        self._parts = {id(module) for module in net.modules()}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.first.function:
+            return func(*args, **(kwargs or {}))
+        before = torch.get_rng_state()
+        result = func(*args, **(kwargs or {}))
+        if not torch.equal(torch.get_rng_state(), before):
+            frames = traceback.extract_stack()[:-1]
+            name = getattr(func, "__name__", "a function").strip("_")
+            self.first = Draw(name, place(frames), self._maker(sys._getframe(1)))
+        return result
+
+    def _maker(self, frame: types.FrameType | None) -> str:
+        """The class of the innermost module on the stack, if it is no part of the module."""
+        while frame is not None:
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module):
+                return "" if id(module) in self._parts else type(module).__name__
+            frame = frame.f_back
+        return ""
 
 
 class Finished(NamedTuple):

@@ -22,7 +22,7 @@ from nnspec.contract.findings.registration import is_standard, register
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in
 from nnspec.contract.products import AddedInFloat32
-from nnspec.contract.tree import Build, buffers, parameters, ready, tensors
+from nnspec.contract.tree import Build, buffers, dotted, parameters, ready, tensors
 from nnspec.contract.wording import brief, place, text_of, they
 from nnspec.running import isolation
 
@@ -199,7 +199,7 @@ def in_half(build: Build, example: Example) -> InHalf:
         return InHalf(vanished, ran=True)
     example = with_a_row_of_zeros(example)
     net, half = register(ready(build, example)), register(ready(build, example))
-    net.eval(), half.half().eval()
+    net.eval(), half.half(), half.eval()
     expected = tensors_in(run(net, example))
     inputs = mapped(example(), lambda tensor: tensor.half() if tensor.is_floating_point() else tensor)
     try:
@@ -224,7 +224,7 @@ def in_half(build: Build, example: Example) -> InHalf:
 def _vanished_in_half(build: Build, example: Example) -> list[str]:
     """Outputs that are zero everywhere in float16, and are not in float32."""
     net, half = register(ready(build, example)), register(ready(build, example))
-    net.eval(), half.half().eval()
+    net.eval(), half.half(), half.eval()
     expected = tensors_in(run(net, example))
     inputs = mapped(example(), lambda tensor: tensor.half() if tensor.is_floating_point() else tensor)
     try:
@@ -269,12 +269,13 @@ def too_large_for_half(sentences: list[str]) -> list[str]:
 
 
 def second_names(net: nn.Module) -> dict[str, str]:
-    """Elements of plain lists and dicts that are buffers, each with the name of the buffer."""
+    """Elements of plain lists and dicts, and attributes of objects, that are buffers, each with its name."""
     named = {id(buffer): name for name, buffer in buffers(net).items() if buffer.is_floating_point()}
+    plain = {dotted(path, name) for path, module in net.named_modules() for name in vars(module)}
     return {
         path: named[id(tensor)]
         for path, tensor in attributes(net).items()
-        if "[" in path and id(tensor) in named
+        if path not in plain and id(tensor) in named
     }
 
 
@@ -402,7 +403,8 @@ def on_meta(build: Build, ready: Build) -> tuple[nn.Module, list[nn.Parameter]]:
             return build(), []
     net = ready()
     before = list(parameters(net).values())
-    return net.to("meta"), before
+    net.to("meta")
+    return net, before
 
 
 def not_computed_after_a_call(net: nn.Module, example: Example, dtype: torch.dtype) -> list[str]:
@@ -562,4 +564,9 @@ def _cure(watch: _Watch) -> str:
             return f"forward calls torch.{name} without device=: give it device=x.device"
         if kwargs["device"] in (torch.device("cpu"), "cpu"):
             return f"forward calls torch.{name} with device={kwargs['device']}: give it device=x.device"
+    if watch.brought:
+        return (
+            f"forward brings a tensor to the CPU{watch.brought[0][1]}: take the device of the inputs, "
+            "x.device, and none that was named when the module was built"
+        )
     return "take the device from the inputs: x.to(y.device) for .cpu()"

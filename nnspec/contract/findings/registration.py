@@ -79,10 +79,10 @@ def tensors_in_containers(net: nn.Module, example: Example) -> list[str]:
                 f"optimizer, no .to() and no state_dict() reaches what is not registered; use {better}"
             )
         if plain:
+            cure = _STATE if _is_replaced(net, attribute, holder) else "register each with register_buffer"
             sentences.append(
                 f"`{attribute}` is a plain {kind} with {count(len(plain), 'tensor')} in it that forward "
-                "uses: .to() and state_dict() leave out what is not registered; register each with "
-                "register_buffer"
+                f"uses: .to() and state_dict() leave out what is not registered; {cure}"
             )
     return sentences
 
@@ -103,11 +103,30 @@ def plain_attributes(net: nn.Module, example: Example) -> list[str]:
                 f"optimizer sees it and .to() does not move it; use self.{name} = nn.Parameter(...)"
             )
         else:
+            is_replaced = _is_replaced(net, attribute, value)
+            cure = _STATE if is_replaced else f'use self.register_buffer("{name}", ...)'
             sentences.append(
                 f"`{attribute}` is a plain tensor that forward uses: .to() does not move it and state_dict() "
-                f'leaves it out; use self.register_buffer("{name}", ...)'
+                f"leaves it out; {cure}"
             )
     return sentences + computed_from_unregistered(net) + _on_classes(net)
+
+
+def modules_out_of_reach(net: nn.Module) -> list[str]:
+    """Modules that eval() does not reach, in containers or on classes: they go on in train mode."""
+    return modules_in_containers(net) + [one for one in _on_classes(net) if "is a module on" in one]
+
+
+_STATE = (
+    "each call puts another there, so take it as an argument and return it, and begin with x.new_zeros(...) "
+    "where none is given"
+)
+
+
+def _is_replaced(net: nn.Module, attribute: str, value: object) -> bool:
+    """Whether an attribute is not what it was before the call that has shown what forward uses."""
+    path, _, name = attribute.rpartition(".")
+    return getattr(net.get_submodule(path), name, value) is not value
 
 
 def computed_from_unregistered(net: nn.Module) -> list[str]:
@@ -334,7 +353,8 @@ def _moved_all_the_same(net: nn.Module, kind: Kind) -> set[str]:
     So it is for an object that a class moves itself, such as the states of a metric.
     """
     try:
-        copied = copy.deepcopy(net).to("meta")
+        copied = copy.deepcopy(net)
+        copied.to("meta")
     except Exception:
         return set()
     return {

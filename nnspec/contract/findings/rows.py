@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +34,25 @@ def no_batch(net: nn.Module, example: Example) -> list[str]:
         return ["its example has one row only"]
     if not _rows(run(net, example), size):
         return ["no output has a row for each row of its inputs"]
-    return []
+    return _pairs(net, example, size)
+
+
+def _pairs(net: nn.Module, example: Example, size: int) -> list[str]:
+    """That an input has a number for each pair of rows, as the edges of a graph, and so rows are no batch.
+
+    Where it had as many columns by chance, it could do without the last row alone.
+    """
+    named = [(path, one) for path, one in tensors_in(example(), "input") if one.dim() > 0]
+    square = [path for path, tensor in named if tensor.shape[:2] == (size, size)]
+    if not square or len(square) == len(named) or not laid_crosswise(net, example):
+        return []
+    try:
+        run(
+            net, example, lambda tensor: tensor[:-1, :-1] if tensor.shape[:2] == (size, size) else tensor[:-1]
+        )
+    except Exception:
+        return []
+    return [f"`{square[0]}` has a place for each pair of rows, so its rows are no batch"]
 
 
 def _has_rows_first(output: object, inputs: object) -> bool:
@@ -182,13 +201,17 @@ def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
     (size,) = sizes
     expected = run(net, example)
 
-    def counts(row: int) -> bool:
-        return bool(differences(run(net, example, lambda tensor: _with_another_row(tensor, row)), expected))
+    def counts(row: int, change: Callable[[Tensor], Tensor] = _mirrored) -> bool:
+        again = run(net, example, lambda tensor: _with_another_row(tensor, row, change))
+        return bool(differences(again, expected))
 
     try:
         first, last = counts(0), counts(size - 1)
         if first == last or any(counts(row) for row in range(1, size - 1)):
             return []
+        rest = range(1, size) if first else range(size - 1)
+        if any(counts(row, _made_small) for row in rest):
+            return []  # a hinge is flat where two inputs are far apart, and not where they are near
     except Exception:
         return []  # of inputs that belong together, such as offsets, it refuses others
     which, place = ("first", 0) if first else ("last", -1)
@@ -199,19 +222,27 @@ def rows_that_count_for_nothing(net: nn.Module, example: Example) -> list[str]:
     ]
 
 
-def _with_another_row(tensor: Tensor, row: int) -> Tensor:
+def _with_another_row(tensor: Tensor, row: int, change: Callable[[Tensor], Tensor]) -> Tensor:
     """The same values but for one row, which has others of their kind."""
     if not tensor.dim() or tensor.layout != torch.strided or tensor.is_nested:
         return tensor
-    if tensor.dtype == torch.bool:
-        others = ~tensor
-    elif tensor.is_complex() or not tensor.numel():
-        others = -tensor
-    else:
-        others = tensor.max() + tensor.min() - tensor  # in their range, as probabilities have to be
     changed = tensor.clone()
-    changed[row] = others[row]
+    changed[row] = change(tensor)[row]
     return changed
+
+
+def _mirrored(tensor: Tensor) -> Tensor:
+    """Other values, in the range of these, as probabilities have to be."""
+    if tensor.dtype == torch.bool:
+        return ~tensor
+    if tensor.is_complex() or not tensor.numel():
+        return -tensor
+    return tensor.max() + tensor.min() - tensor
+
+
+def _made_small(tensor: Tensor) -> Tensor:
+    """Values near zero, and so near those of another input."""
+    return tensor / 1000 if tensor.is_floating_point() else tensor
 
 
 def _masked_crosswise(net: nn.Module, example: Example, outputs: list[tuple[str, Tensor]]) -> list[str]:

@@ -37,7 +37,8 @@ from nnspec.contract.wording import brief, kind_of, listed, own_frames, place, t
 
 def not_in_state(net: nn.Module, state: Mapping[str, Any]) -> list[str]:
     """Parameters and persistent buffers that a state dict lacks."""
-    wanted = [*parameters(net), *(name for name in buffers(net) if name not in passing(net))]
+    kept = passing(net)
+    wanted = [*parameters(net), *(name for name in buffers(net) if name not in kept)]
     lost = [name for name in wanted if name not in state]
     if not lost:
         return []
@@ -126,8 +127,9 @@ def larger_than_values(net: nn.Module) -> list[str]:
     """Entries of the state dict whose memory is far larger than all that the state dict has in it."""
     held: dict[int, int] = {}
     places: dict[int, tuple[list[str], int]] = {}
+    kept = passing(net)
     for name, value in tensors(net).items():
-        if name in passing(net) or is_lazy(value) or not address(value):
+        if name in kept or is_lazy(value) or not address(value):
             continue
         where, size = address(value), value.untyped_storage().nbytes()
         held[where] = held.get(where, 0) + value.numel() * value.element_size()

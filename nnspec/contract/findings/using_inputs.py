@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.calling import kept_tensors, plain_values
+from nnspec.contract.findings.masks import taken_for_its_inverse
 from nnspec.contract.findings.moving import NO_KERNEL
 from nnspec.contract.findings.recurrent import last_step_read
 from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in, varied
@@ -176,10 +177,13 @@ def seen_through(net: nn.Module, example: Example) -> list[str]:
     net.eval()
     named = _named_inputs(net, example)
     inputs = dict(_inputs(example()))
+    why = (
+        "it is laid along the wrong dimension, or used after places are mixed; in attention, mask the keys, "
+        "mask[:, None, :]"
+    )
     return [
         f"what `{name}` leaves out of `{of}` changes the outputs at the other places, and the other way "
-        "round: it is laid along the wrong dimension, or used after places are mixed; in attention, mask "
-        "the keys, mask[:, None, :]"
+        f"round: {taken_for_its_inverse(net, example) or why}"
         for name, path in named.items()
         if "mask" in name and _is_mask(inputs[path])
         for of, its_path in named.items()
@@ -289,7 +293,7 @@ def kept_for_a_length(make: Callable[[], nn.Module], example: Example) -> list[s
     made = [name for name, value in _noted(net).items() if before.get(name) != value]
     if not made or set(dict(net.named_modules())) != parts:
         return []
-    for dim in (1, 0):
+    for dim in (1, 0, 2, 3):
         shorter = shortened(example, dim)
         if shorter is None:
             continue
@@ -330,16 +334,24 @@ def kept_of_other_inputs(net: nn.Module, fresh: nn.Module, example: Example) -> 
     run(net, example)
     if differences(dict(net.state_dict()), dict(saved), exact=True):
         return []  # set up by the first inputs, as some norms are, and saved
-    made = [name for name, value in _noted(net).items() if before.get(name) != value]
+    once = _noted(net)
+    made = [name for name, value in once.items() if before.get(name) != value]
     try:
         after, first = (run(one, varied(example)[1]) for one in (net, fresh))
     except Exception:
         return []  # what it may be given is for the module to say
     kept = f"{they(made, 'is', 'are')} kept" if made else "something is kept, in an attribute or a container,"
+    cure = (
+        "a shape, a device or an address says nothing of the values: compute what hangs on them in each call"
+    )
+    if any(_noted(net).get(name) != once[name] for name in made):
+        cure = (
+            "each call puts another there, as a state that goes on: take it as an argument and return it, so "
+            "that a new sequence begins with none"
+        )
     return [
         f"{different} in a second call than in a first one with the same inputs: {kept} of the inputs of the "
-        "call before; a shape, a device or an address says nothing of the values: compute what hangs on them "
-        "in each call"
+        f"call before; {cure}"
         for different in differences(after, first)[:1]
     ]
 
@@ -361,12 +373,13 @@ def lengths_left_out(net: nn.Module, example: Example) -> list[str]:
         if not any(words in text_of(refusal) for words in _SIZES):
             continue
         for less in (2, 4, 8):
+            if size - less < 2:
+                break  # one place is broadcast to any number
             try:
-                if less < size:
-                    run(net, example, _narrowed(dim, size, size - less))
+                run(net, example, _narrowed(dim, size, size - less))
             except Exception:
                 continue
-            if less < size:
+            else:
                 return [
                     f"inputs of {size} and of {size - less} places along dimension {dim} are taken, and with "
                     f"{size - 1} it raises {brief(refusal)}: what is made shorter by a stride and longer "
@@ -629,6 +642,8 @@ def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
         cure = "cast what is put into another tensor to its dtype: out[i] = y.to(out.dtype)"
         if "without overflow" in text_of(error):
             cure = "ask what is filled for its dtype, and not the input: torch.finfo(scores.dtype).min"
+        elif "unsupported ScalarType" in text_of(error):
+            cure = "NumPy has no bfloat16: write .float() before .numpy(), or compute with torch"
         return [
             f"under torch.autocast it raises {brief(error)}: there a layer returns another dtype than it is "
             f"given; {cure}"
@@ -638,14 +653,12 @@ def refused_under_autocast(net: nn.Module, example: Example) -> list[str]:
 
 def refused_in_another_layout(net: nn.Module, example: Example) -> list[str]:
     """The error of a call with the same inputs laid out otherwise in memory, or outputs that are others."""
-    expected = run(net, example)
-    inputs = example()
-    if all(_laid_out(tensor).is_contiguous() for _, tensor in _inputs(inputs)):
+    if all(_laid_out(tensor).is_contiguous() for _, tensor in _inputs(example())):
         return []
     what = "with an input whose channels lie last in memory (torch.channels_last), or transposed,"
     cure = "ask for no stride() and no data_ptr() in forward"
     with _Strided() as strided:
-        run(net, example)
+        expected = run(net, example)
     if strided.places:
         cure = (
             f"forward gives as_strided{strided.places[0]} strides that are those of one layout alone; take "

@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Iterator, Set
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.nested import Example, run, shortened, tensors_in
+from nnspec.contract.nested import Example, mapped, run, shortened, tensors_in
 from nnspec.contract.wording import own_frames, place
 
 _Shape: TypeAlias = tuple[int, ...]
@@ -95,6 +96,34 @@ def cut_to_pieces(net: nn.Module, example: Example) -> list[str]:
     if len(sizes) != 1 or min(sizes) < 2:
         return []
     (size,) = sizes
+    return _cut_to_pieces(net, example, size) or _cut_if_larger(net, example, size)
+
+
+def _cut_if_larger(net: nn.Module, example: Example, size: int) -> list[str]:
+    """The same for images twice as high and wide, if a view makes the rows that a linear layer takes."""
+    with _Views() as views:
+        run(net, example)
+    if not any(
+        len(before) > 2 and len(after) == 2 and after in views.linear for before, after, _ in views.seen
+    ):
+        return []
+    try:
+        found = _cut_to_pieces(net, lambda: mapped(example(), enlarged), size)
+    except Exception:
+        return []  # images of another size are refused
+    return [f"given images twice as high and wide, {one}" for one in found]
+
+
+def enlarged(tensor: Tensor) -> Tensor:
+    """An image twice as high and wide."""
+    if tensor.dim() not in (4, 5) or not tensor.is_floating_point() or tensor.layout != torch.strided:
+        return tensor
+    for dim in range(2, tensor.dim()):
+        tensor = tensor.repeat_interleave(2, dim=dim)
+    return tensor
+
+
+def _cut_to_pieces(net: nn.Module, example: Example, size: int) -> list[str]:
     shorter = shortened(example, 0, _LEAST)
     found, outputs = _cut(net, example, size)
     if not found or shorter is None:

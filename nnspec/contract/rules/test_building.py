@@ -8,16 +8,16 @@ from nnspec.contract import not_applicable
 from nnspec.contract.findings import building, calling, moving
 
 
-def test_every_module_is_initialised(build):
+def test_every_module_is_initialised(looked_at):
     """Every module in a tree has run ``nn.Module.__init__``."""
-    net = build()
+    net = looked_at()
 
     yield building.uninitialised(net)
 
 
-def test_printing(build):
+def test_printing(looked_at):
     """``repr`` prints a module with the name of every child."""
-    net = build()
+    net = looked_at()
 
     yield building.unprinted(net)
 
@@ -49,54 +49,54 @@ def test_what_is_filled_counts(construct):
     yield building.filled_in_vain(construct)
 
 
-def test_no_method_is_shadowed(build):
+def test_no_method_is_shadowed(looked_at):
     """No attribute hides a method of nn.Module, such as ``type`` or ``half``."""
-    net = build()
+    net = looked_at()
 
     yield building.shadowed_methods(net)
 
 
-def test_overrides_take_the_same(build):
+def test_overrides_take_the_same(looked_at):
     """What overrides a method of nn.Module takes the arguments that torch gives it.
 
     ``eval()`` calls ``train(False)``, and libraries ask for ``parameters(recurse=False)``.
     """
-    net = build()
+    net = looked_at()
 
     yield building.narrowed(net)
 
 
-def test_padding_is_zero(construct, build):
+def test_padding_is_zero(construct, looked_at):
     """An embedding is built with zeros in its row for padding.
 
     What initialises all weights alike fills it too.
     """
-    yield building.padding_filled(build())
+    yield building.padding_filled(looked_at())
 
 
-def test_modules_are_told_apart(build):
+def test_modules_are_told_apart(looked_at):
     """No two modules of a tree are equal.
 
     A class with an ``__eq__`` of its own makes one of two equals vanish from every walk.
     """
-    yield building.equal_modules(build())
+    yield building.equal_modules(looked_at())
 
 
-def test_weights_start_apart(construct, build, other):
+def test_weights_start_apart(construct, looked_at, other):
     """No two layers of a container are built with the same random numbers.
 
     ``copy.deepcopy`` of one layer gives each the same start.
     """
-    yield building.starting_equal(build(), other())
+    yield building.starting_equal(looked_at(), other())
 
 
-def test_a_missing_attribute(build):
+def test_a_missing_attribute(looked_at):
     """A missing attribute is an AttributeError that names it.
 
     ``hasattr``, copying and pickle rely on it. And what a property misses is told as if the property itself
     were missing.
     """
-    net = build()
+    net = looked_at()
 
     yield building.swallowed(net)
 

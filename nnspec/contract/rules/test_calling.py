@@ -68,23 +68,33 @@ def test_inputs_stay(ready, example):
 
     Whether a tensor requires a gradient is its owner's to say too.
     """
-    args, kwargs = example()
-    ready()(*args, **kwargs)
+    net, (args, kwargs) = ready(), example()
+    with calling.Writes((args, kwargs)) as writes:
+        net(*args, **kwargs)
 
-    yield calling.changed_inputs((args, kwargs), example())
+    yield calling.changed_inputs((args, kwargs), example(), writes)
 
 
-def test_parameters_stay(ready, example):
+def test_parameters_stay(build, ready, example, unless):
     """A call changes no parameter.
 
-    The first may, as data-dependent initialisation does, if it is noted that it has.
+    The first may, as data-dependent initialisation does, if it is noted that it has. And what is frozen may
+    follow other parameters in train mode.
     """
     net = ready()
-    before = tree.copies(tree.parameters(net))
+    before, own = tree.copies(tree.parameters(net)), tree.parameters(net)
     nested.run(net, example)
+    unless(calling.replaced_parameters(net, own))
     found = calling.changed_parameters(net, before)
     if found and not calling.initialised_once(ready(), example):
         yield found
+    elif not found and calling.follows(net, before):
+        net.eval()
+        if not not_applicable.one_call_only(build, example):
+            unless([one for one in modes.random_in_eval(net, example) if "since each changes" in one])
+        before = tree.copies(tree.parameters(net))
+        nested.run(net, example)
+        yield calling.changed_parameters(net, before)
 
 
 def test_nothing_is_registered(ready, example):
@@ -93,10 +103,10 @@ def test_nothing_is_registered(ready, example):
     An optimizer made before the first call does not know what the call makes.
     """
     net = ready()
-    before = tree.names(net)
+    before, own = tree.names(net), tree.parameters(net)
     nested.run(net, example)
 
-    yield calling.newly_registered(net, before)
+    yield calling.newly_registered(net, before) + calling.replaced_parameters(net, own)
 
 
 def test_hooks_do_not_pile_up(build, ready, example, unless):
@@ -210,7 +220,7 @@ def test_nothing_keeps_it(ready, example, unless):
     yield found
 
 
-def test_every_input_counts(build, ready, example, unless):
+def test_every_input_counts(build, example, unless):
     """Every tensor that a module is given changes its outputs.
 
     A mask that is taken and not used lets everything through.
@@ -218,7 +228,7 @@ def test_every_input_counts(build, ready, example, unless):
     unless(not_applicable.unrepeatable(build, example))
     unless(not_applicable.kept_from_the_first_call(build, example))
 
-    yield using_inputs.uncounted(ready(), example)
+    yield not_applicable.without_effect(build, example)
 
 
 def test_what_is_masked_does_not_count(build, ready, example, unless):
@@ -227,7 +237,7 @@ def test_what_is_masked_does_not_count(build, ready, example, unless):
     A mask that is laid along the queries of attention instead of the keys hides nothing. And a recurrent
     layer of two directions starts in what lies past the lengths, unless it is packed.
     """
-    unless(not_applicable.unrepeatable(build, example) + using_inputs.uncounted(ready(), example))
+    unless(not_applicable.unrepeatable(build, example) + not_applicable.without_effect(build, example))
 
     yield using_inputs.seen_through(ready(), example)
     yield using_inputs.run_through(ready(), example)
@@ -238,7 +248,7 @@ def test_more_padding_does_not_count(build, ready, example, unless):
 
     The mean over all places is smaller the further a batch is filled up.
     """
-    unless(not_applicable.unrepeatable(build, example) + using_inputs.uncounted(ready(), example))
+    unless(not_applicable.unrepeatable(build, example) + not_applicable.without_effect(build, example))
     unless(using_inputs.seen_through(ready(), example))
 
     yield using_inputs.padding_counted(ready(), example)
@@ -413,8 +423,9 @@ def test_a_call_computes_anew(build, ready, example, unless):
     """What a call computes hangs on its inputs, and not on those of the call before.
 
     A cache with the shape for its key gives the first inputs of a shape their numbers back for all others.
+    And the keys and values of a sequence that is over are attended to by the next.
     """
-    unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.unlike(build, example))
 
     yield using_inputs.kept_of_other_inputs(ready(), ready(), example)
 

@@ -9,12 +9,12 @@ from nnspec.contract import nested, not_applicable, tree
 from nnspec.contract.findings import copying, names, registration
 
 
-def test_a_deep_copy(ready, unless):
+def test_a_deep_copy(looked_at, unless):
     """``copy.deepcopy`` accepts a module.
 
     Tensors computed from parameters cannot be copied, nor can locks, open files and running generators.
     """
-    net = ready()
+    net = looked_at()
     unless(registration.computed_from_unregistered(net))
 
     yield not_applicable.not_deep_copied(net)

@@ -11,36 +11,34 @@ from nnspec.contract import nested, not_applicable, tree
 from nnspec.contract.findings import gradients, registration
 
 
-def test_backward_runs(build, ready, example, unless):
+def test_backward_runs(build, looked_at, example, unless):
     """Backward runs.
 
     What works in place may overwrite what the step before it needs for its gradient.
     """
-    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
 
     yield gradients.first_step(build, example).refused
 
 
-def test_forward_uses_every_parameter(ready, example, unless):
+def test_forward_uses_every_parameter(build, looked_at, example, unless):
     """Forward uses every parameter that requires a gradient.
 
     DistributedDataParallel waits for each of them, unless it is told to find the unused ones.
     """
-    net = ready()
-    unless(not_applicable.untrained(net))
+    unless(not_applicable.untrained(looked_at()))
 
-    yield gradients.unused_parameters(net, example)
+    yield gradients.unused_parameters(not_applicable.missed(build, example))
 
 
-def test_backward_reaches_every_parameter(build, ready, example, unless):
+def test_backward_reaches_every_parameter(build, ready, looked_at, example, unless):
     """Backward reaches every parameter that forward uses and that requires a gradient.
 
     ``detach()``, ``.data``, ``no_grad()`` and ``.item()`` cut the graph.
     """
-    net = ready()
-    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
-
-    yield gradients.cut_off(net, example)
+    unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
+    if missed := not_applicable.missed(build, example):
+        yield gradients.cut_off(ready(), example, missed)
 
 
 def test_a_second_step(build, ready, example, unless):
@@ -79,13 +77,13 @@ def test_zero_grad_clears_all(ready, unless):
     yield gradients.not_cleared(net)
 
 
-def test_what_is_frozen_is_not_trained(build):
+def test_what_is_frozen_is_not_trained(looked_at):
     """Where ``requires_grad`` is set, it is that of a parameter, and spelt so.
 
     A module and a tensor take any attribute: ``layer.requires_grad = False`` and ``p.require_grad = False``
     freeze nothing.
     """
-    yield gradients.frozen_in_name_only(build())
+    yield gradients.frozen_in_name_only(looked_at())
 
 
 def test_backward_is_linear(ready, example, unless):
@@ -99,12 +97,12 @@ def test_backward_is_linear(ready, example, unless):
     yield gradients.not_linear(net, example)
 
 
-def test_backward_goes_the_way_of_forward(build, ready, example, unless):
+def test_backward_goes_the_way_of_forward(build, ready, looked_at, example, unless):
     """Backward goes by what forward did, whatever is drawn since, and writes to no gradient it is given.
 
     What computes a part again in backward has to draw the same numbers for dropout.
     """
-    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
     step = gradients.first_step(build, example)
     unless(step.refused)
 
@@ -113,24 +111,24 @@ def test_backward_goes_the_way_of_forward(build, ready, example, unless):
         yield gradients.hangs_on_draws(ready(), ready(), example)
 
 
-def test_backward_changes_no_buffer(build, ready, example, unless):
+def test_backward_changes_no_buffer(build, looked_at, example, unless):
     """Backward changes no buffer.
 
     A part that is checkpointed runs twice in a step, and batch norm in it counts the batch twice.
     """
-    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
     step = gradients.first_step(build, example)
     unless(step.refused)
 
     yield step.changed
 
 
-def test_gradients_are_not_zero(build, ready, other, example, unless):
+def test_gradients_are_not_zero(build, ready, looked_at, other, example, unless):
     """No weight has a gradient of zeros for good.
 
     Of two factors that both start at zero, neither ever moves.
     """
-    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
     step = gradients.first_step(build, example)
     unless(step.refused)
     if gradients.flat_at_first(step):
@@ -139,13 +137,12 @@ def test_gradients_are_not_zero(build, ready, other, example, unless):
         yield gradients.always_zero(ready(), other(), example)
 
 
-def test_gradients_are_numbers(build, ready, example, unless):
+def test_gradients_are_numbers(build, ready, looked_at, example, unless):
     """Where the outputs are numbers, the gradients are."""
-    net = ready()
-    unless(not_applicable.untrained(net) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
     unless(not_applicable.one_call_only(build, example))
-
-    yield gradients.not_numbers(net, example)
+    if not gradients.are_finite(gradients.first_step(build, example)):
+        yield gradients.not_numbers(ready(), example)
 
 
 def test_a_row_of_zeros(build, ready, example, unless):
@@ -191,13 +188,13 @@ def test_a_call_keeps_gradients(ready, example, unless):
     yield gradients.touched(net, example)
 
 
-def test_backward_after_two_calls(build, ready, example, unless):
+def test_backward_after_two_calls(build, ready, looked_at, example, unless):
     """Two calls in train mode, and then one backward through both, run.
 
     A loss that compares two views of an image does so. A buffer that is written to in place is another one
     for the graph of the call before.
     """
-    unless(not_applicable.untrained(ready()) + not_applicable.without_floating_output(build, example))
+    unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
     unless(not_applicable.one_call_only(build, example) + gradients.first_step(build, example).refused)
 
     yield gradients.refused_after_two_calls(ready(), example)

@@ -27,7 +27,7 @@ def test_computing_in_float64(build, ready, example, unless):
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
     net = registration.register(ready())
-    unless(not_applicable.complex_numbers(net, example))
+    unless(not_applicable.complex_numbers(net, example) + not_applicable.computed_and_kept(net))
     net.double()
     unless(moving.not_cast(net, torch.float64))
 
@@ -90,7 +90,7 @@ def test_float16_keeps_numbers(build, example, unless):
     There 1e-8 is zero, and a quotient with it under the line is none.
     """
     unless(not_applicable.not_registered(build, example) + not_applicable.unrepeatable(build, example))
-    unless(not_applicable.not_in_float64(build, example))
+    unless(not_applicable.not_in_float64(build, example) + building.shadowed_methods(build()))
 
     yield moving.in_half(build, example).lost
 
@@ -100,7 +100,7 @@ def test_computing_in_float16(build, ready, example, unless):
 
     A mask is often filled with -1e9, which float16 cannot hold.
     """
-    unless(not_applicable.not_registered(build, example))
+    unless(not_applicable.not_registered(build, example) + building.shadowed_methods(build()))
     unless(not_applicable.not_in_float64(build, example))
     if moving.in_half(build, example).ran:
         return

@@ -4,20 +4,22 @@ In eval mode a batch is a matter of speed: what comes out for a row depends on t
 have any number of them.
 """
 
-from nnspec.contract import not_applicable
-from nnspec.contract.findings import modes, rows, viewing
+from nnspec.contract import not_applicable, tree
+from nnspec.contract.findings import calling, modes, registration, rows, viewing
 
 
 def test_rows_are_independent(build, ready, example, unless):
     """In eval mode the output for a row depends on no other row of its batch, and not on its place."""
     unless(not_applicable.unrepeatable(build, example))
     unless(not_applicable.without_batch(build, example))
-    net, same = ready(), ready()
+    net, same = registration.register(ready()), registration.register(ready())
     net.eval(), same.eval()
 
     found = rows.rows_dependent(net, same, example)
     if found:
+        unless(registration.modules_out_of_reach(net))
         unless(viewing.mixing(ready(), example) + rows.laid_crosswise(net, example))
+        unless(calling.changed_parameters(net, tree.copies(tree.parameters(ready()))))
     yield found
 
 
@@ -68,11 +70,14 @@ def test_a_batch_of_one(build, ready, example, unless):
     """
     unless(not_applicable.unrepeatable(build, example))
     unless(not_applicable.without_batch(build, example))
-    net = ready()
+    net = registration.register(ready())
     net.eval()
     unless(rows.sizes_refused(net, example))
+    found = rows.one_row_refused(net, example)
+    if found:
+        unless(registration.modules_out_of_reach(net))
 
-    yield rows.one_row_refused(net, example)
+    yield found
 
 
 def test_an_empty_batch(build, ready, example, unless):

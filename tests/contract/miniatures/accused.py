@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from miniatures import Miniature, Net, rows, sequences
+from miniatures.carrying import PassesMessages
+from miniatures.carrying import graphs as nodes
 
 
 class PowerIteration(Net):
@@ -380,11 +382,20 @@ class CacheThatIsNotPersistent(Net):
         return super().forward(x * self.cache)
 
 
-class CacheInAnAttribute(CacheThatIsNotPersistent):
+class CacheThatAsksForItsDevice(CacheThatIsNotPersistent):
+    """No move takes it along, and none has to: where the inputs are elsewhere, it is made anew."""
+
     def __init__(self):
         super().__init__()
         del self.cache
         self.cache = None
+
+
+class CacheInAnAttribute(CacheThatAsksForItsDevice):
+    def forward(self, x):
+        if self.cache is None:
+            self.cache = torch.arange(4, device=x.device)
+        return Net.forward(self, x * self.cache)
 
 
 class AbsoluteValues(Net):
@@ -493,7 +504,7 @@ MINIATURES = [
         "modes.eval_is_deterministic",
         "two equal calls in eval mode differ, first in the forward of `ReturnsARandomRecord`: "
         "`output.scores` differs",
-        "and keep nothing from one call to the next",
+        "give it training=self.training",
         ReturnsARecord,
     ),
     Miniature(
@@ -558,7 +569,7 @@ MINIATURES = [
         NoiseOfTheParent,
         "modes.eval_is_deterministic",
         "two equal calls in eval mode differ, first in the forward of `NoiseOfTheParent`",
-        "and keep nothing from one call to the next",
+        "draw random numbers only if self.training",
         Net,
     ),
     Miniature(
@@ -578,8 +589,8 @@ MINIATURES = [
     Miniature(
         CacheInAnAttribute,
         "calling.no_tensor_is_left_on_it",
-        "`cache` keeps a tensor of shape (4,) from the last call",
-        "or let who wants it register a forward hook",
+        "`cache` keeps a tensor of shape (4,) for the calls to come, which .to() does not move",
+        "a buffer with persistent=False",
         CacheThatIsNotPersistent,
     ),
 ]
@@ -686,9 +697,11 @@ CLEAN = {
     "a look unless compiled": (LooksUnlessCompiled, rows),
     "a look unless compiled, by name": (LooksUnlessCompiledByName, rows),
     "expanded buffer": (ExpandedBuffer, rows),
+    "a cache that asks for its device": (CacheThatAsksForItsDevice, rows),
     "complex parameters": (AbsoluteValues, rows),
     "an input of a subclass": (TakesASubclass, subclassed),
     "a list of pictures": (TakesPictures, pictures),
     "inputs between zero and one": (nn.BCELoss, probabilities),
     "a layer that a backend lacks": (projecting, sequences),
+    "an input for each pair of rows": (PassesMessages, nodes),
 }

@@ -399,7 +399,7 @@ MINIATURES = [
         DeviceWrittenIn,
         "building.building_on_meta",
         '`table` is not on meta when built under torch.device("meta")',
-        "leave device= away, or take it as an argument",
+        "leave device= away, or take it as an argument, None by default",
         DeviceLeftOpen,
     ),
     Miniature(

@@ -663,14 +663,14 @@ MINIATURES = [
         "modes.eval_is_deterministic",
         "two equal calls in eval mode differ, first in the forward of `FunctionalDropout`: `output` "
         "differs in",
-        "and keep nothing from one call to the next",
+        "give it training=self.training",
         FunctionalDropoutInTrain,
     ),
     Miniature(
         NoiseInASubmodule,
         "modes.eval_is_deterministic",
         "two equal calls in eval mode differ, first in the forward of `noisy`: `output` differs in",
-        "and keep nothing from one call to the next",
+        "give it training=self.training",
         NoNoiseInEval,
     ),
     Miniature(
@@ -743,7 +743,7 @@ MINIATURES = [
         DrawsInEval,
         "modes.eval_is_deterministic",
         "two equal calls in eval mode differ, first in the forward of `DrawsInEval`",
-        "and keep nothing from one call to the next",
+        "draw random numbers only if self.training",
         DrawsInTraining,
     ),
     Miniature(
