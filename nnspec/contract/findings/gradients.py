@@ -3,428 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import difflib
 import functools
-import math
-import re
 import traceback
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from nnspec.contract.findings.backward import (
+    from_a_seed,
+    gradients,
+    has_values,
+    outputs_of,
+    own_nodes,
+    starting_weights,
+)
 from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.cutting import where_cut
-from nnspec.contract.findings.registration import Uses, is_standard
+from nnspec.contract.findings.registration import Uses
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
-from nnspec.contract.tree import Build, buffers, dotted, parameters, ready, tensors
-from nnspec.contract.wording import brief, count, listed, own_frames, place, text_of, they
+from nnspec.contract.tree import dotted, parameters, tensors
+from nnspec.contract.wording import brief, count, listed, place, text_of, they
 from nnspec.running import isolation
 
 #: With how many seeds a parameter has to be missed: layers may be left out by chance.
 TRIES = 6
-
-#: How many steps are taken before a gradient is zero for good: what starts at zero hides what is behind.
-STEPS = 4
-
-#: Below which share of the largest gradient a gradient is rounding alone.
-ROUNDING = 1e-6
-
-
-class Step(NamedTuple):
-    """What one call in train mode and its backward did.
-
-    Attributes:
-        refused: the error of backward, if it raised one, as a finding.
-        changed: buffers that backward changed, as a finding.
-        written: functions whose backward writes to the gradient that it is given, as a finding.
-        gradients: of each parameter the largest value of its gradient.
-        draws: whether forward drew random numbers.
-    """
-
-    refused: list[str]
-    changed: list[str]
-    written: list[str]
-    gradients: dict[str, float]
-    draws: bool
-
-
-@functools.cache
-def first_step(build: Build, example: Example) -> Step:
-    """The first call of a fresh module in train mode, and its backward."""
-    net = ready(build, example)
-    before: dict[str, Tensor] = {}
-    again: list[str] = []
-    given: list[tuple[str, Tensor, Tensor]] = []
-    handles: list[Any] = []
-    draws: list[bool] = []
-
-    def between(outputs: list[Tensor]) -> None:
-        draws.append(_has_drawn())
-        before.update({name: buffer.detach().clone() for name, buffer in buffers(net).items()})
-        for path, module in net.named_modules():
-            if not isinstance(module, torch.jit.ScriptModule):
-                handles.append(module.register_forward_pre_hook(lambda *_, path=path: again.append(path)))
-        for node, name in _own_nodes(outputs).items():
-            handles.append(node.register_prehook(_noting(given, name)))
-
-    try:
-        found = gradients(net, example, between=between)
-    except RuntimeError as error:
-        refused = [f"backward raises {brief(error)}; {_cure_of_backward(build, example, error)}"]
-        return Step(refused, [], [], {}, draws=False)
-    finally:
-        for handle in handles:
-            handle.remove()
-    changed = [
-        name
-        for name, buffer in buffers(net).items()
-        if name in before and differences(buffer, before[name], exact=True)
-    ]
-    writing = sorted({name for name, now, old in given if differences(now, old, exact=True)})
-    largest = {
-        name: float(one.abs().max()) for name, one in found.items() if one.numel() and _has_values(one)
-    }
-    return Step([], _changed(changed, bool(again)), _writing(writing), largest, any(draws))
-
-
-def _changed(names: list[str], runs_again: bool) -> list[str]:
-    if not names:
-        return []
-    if not runs_again:
-        return [f"backward changes {listed(names)}; let forward change buffers, and backward none"]
-    return [
-        f"backward changes {listed(names)}: a part of forward runs again there, as checkpoint() has it, and "
-        "what it counts is counted twice in a step; leave batch norm out of what is checkpointed"
-    ]
-
-
-def _writing(names: list[str]) -> list[str]:
-    if not names:
-        return []
-    return [
-        f"the backward of {', '.join(names)} writes to the gradient that it is given, which other ways back "
-        "through the graph get too; compute a new one: grad * 2 for grad *= 2"
-    ]
-
-
-def _cure_of_backward(build: Build, example: Example, error: RuntimeError) -> str:
-    if "inplace operation" not in text_of(error):
-        return "let every output be computed by what backward can go through"
-    net = ready(build, example)
-    in_place = {path: module for path, module in net.named_modules() if vars(module).get("inplace") is True}
-    for paths in [[path] for path in in_place] + [list(in_place)]:
-        if paths and _runs_without(net, example, [in_place[path] for path in paths]):
-            return (
-                f"{they(paths, 'overwrites', 'overwrite')} a tensor that the step before needs for its "
-                "gradient: make it with inplace=False"
-            )
-    cure = "write x = x + y for x += y, and clone() a tensor before it is written to"
-    where = _overwriting(net, example)
-    return f"what is written to{where} is needed for a gradient: {cure}" if where else cure
-
-
-def _overwriting(net: nn.Module, example: Example) -> str:
-    """The line of the module's own without whose write backward runs, empty if there is no such line."""
-    writes = _InPlace()
-    try:
-        with writes:
-            run(net, example)
-    except Exception:
-        return ""
-    for where in list(dict.fromkeys(writes.seen))[:_LINES]:
-        try:
-            with _InPlace(where):
-                gradients(net, example)
-        except RuntimeError:
-            continue
-        return where
-    return ""
-
-
-class _InPlace(TorchFunctionMode):
-    """Notes where the module's own code works in place, and has it work on a copy at one of the lines."""
-
-    def __init__(self, on_a_copy: str = "") -> None:
-        super().__init__()
-        self.on_a_copy = on_a_copy
-        self.seen: list[str] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
-        writes = name in _WRITING or (name.endswith("_") and not name.endswith("__"))
-        if (writes or kwargs.get("inplace") is True) and args and isinstance(args[0], Tensor):
-            where = place(traceback.extract_stack()[:-1])
-            self.seen += [where] if where else []
-            if where and where == self.on_a_copy:
-                args = (args[0].clone(), *args[1:])
-        return func(*args, **kwargs)
-
-
-_WRITING = {f"__i{name}__" for name in ("add", "sub", "mul", "div", "truediv", "pow", "and", "or", "xor")}
-_WRITING |= {"__setitem__"}
-
-#: At how many lines it is tried whether backward runs without their writes.
-_LINES = 12
-
-
-def _runs_without(net: nn.Module, example: Example, modules: list[nn.Module]) -> bool:
-    """Whether backward runs if modules do not work in place."""
-    try:
-        for module in modules:
-            module.inplace = False  # type: ignore[assignment]
-        gradients(net, example)
-    except RuntimeError:
-        return False
-    finally:
-        for module in modules:
-            module.inplace = True  # type: ignore[assignment]
-    return True
-
-
-def hangs_on_draws(net: nn.Module, same: nn.Module, example: Example) -> list[str]:
-    """Gradients that are others if numbers are drawn between forward and backward.
-
-    Args:
-        net: a fresh module.
-        same: another one.
-        example: makes the inputs.
-    """
-    once = gradients(net, example, between=lambda outputs: isolation.seed(isolation.SEED))
-    other = gradients(same, example, between=lambda outputs: isolation.seed(isolation.SEED + 1))
-    names = [name for name in once if differences(other.get(name), once[name])]
-    if not names:
-        return []
-    return [
-        f"the gradient of {they(names, 'is another', 'are others')} if numbers are drawn between the call "
-        "and backward: backward computes a part again, and draws other numbers than forward did; use "
-        "torch.utils.checkpoint, which puts the generator back"
-    ]
-
-
-def _has_drawn() -> bool:
-    """Whether numbers were drawn since the usual seed was set."""
-    now = torch.get_rng_state()
-    with torch.random.fork_rng([]):
-        isolation.seed()
-        return not torch.equal(torch.get_rng_state(), now)
-
-
-def _noting(given: list[tuple[str, Tensor, Tensor]], name: str) -> Callable[..., None]:
-    def hook(gradients: tuple[Tensor | None, ...]) -> None:
-        given.extend((name, one, one.detach().clone()) for one in gradients if one is not None)
-
-    return hook
-
-
-def are_finite(step: Step) -> bool:
-    """Whether a step went through, and the gradients that have values are numbers, and not infinite."""
-    return not step.refused and all(map(math.isfinite, step.gradients.values()))
-
-
-def flat_at_first(step: Step) -> set[str]:
-    """Parameters whose gradient is zero, or rounding alone, where others have one."""
-    largest = max(step.gradients.values(), default=0.0)
-    return {name for name, value in step.gradients.items() if value <= ROUNDING * largest}
-
-
-def always_zero(net: nn.Module, other: nn.Module, example: Example) -> list[str]:
-    """Weights whose gradient is zero in two modules, for other inputs and after steps of training too."""
-    examples = [*varied(example), lambda: mapped(example(), _made_small)]
-    for module in (*net.modules(), *other.modules()):
-        if isinstance(module, _DropoutNd):
-            module.eval()  # what it lets through is a matter of chance
-    flat = _flat(net, examples) & _flat(other, examples)
-    names = sorted(flat - _small(net, example) - _padding_alone(net, example)) if flat else []
-    if not names:
-        return _out_of_bounds(net, example)
-    cure = (
-        "start one of two factors with random numbers, and mind that a softmax or a quotient of one "
-        "number by itself is 1 whatever it is"
-    )
-    for name, where in _flat_steps(net, example, names):
-        cure = (
-            f"{name}{where} is flat, with a slope of zero; pass the gradient by: x + (x.{name}() - "
-            "x).detach()"
-        )
-    return [
-        f"the gradient of {listed(names)} is zero, for other inputs, other weights and after {STEPS} steps "
-        f"too: {'it stays' if len(names) == 1 else 'they stay'} as built; {cure}"
-    ]
-
-
-def _out_of_bounds(net: nn.Module, example: Example) -> list[str]:
-    """Parameters that lie beyond what forward clamps them to, all of their numbers."""
-    with _Clamps(parameters(net)) as clamps:
-        found = gradients(net, example)
-    return [
-        f"the gradient of `{name}` is zero: forward takes {function} of it{where}, and all its numbers lie "
-        "where that is flat, from where no step moves them; start it within the bounds, or take exp() or "
-        "F.softplus() of a free number instead"
-        for name, (function, where) in clamps.flat.items()
-        if name in found and not bool(found[name].any())
-    ]
-
-
-class _Clamps(TorchFunctionMode):
-    """Notes where the module's own code clamps a parameter all of whose numbers lie beyond the bounds.
-
-    Args:
-        named: the parameters.
-    """
-
-    def __init__(self, named: dict[str, nn.Parameter]) -> None:
-        super().__init__()
-        self.flat: dict[str, tuple[str, str]] = {}
-        self._names = {id(one): name for name, one in named.items() if one.requires_grad}
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = getattr(func, "__name__", "")
-        if name in _CLAMPING and args and id(args[0]) in self._names and isinstance(result, Tensor):
-            of = args[0].detach()
-            if of.numel() and _has_values(of) and bool((result.detach() != of).all()):
-                where = place(traceback.extract_stack()[:-1])
-                self.flat.setdefault(self._names[id(args[0])], (name, where))
-        return result
-
-
-_CLAMPING = {"clamp", "clip", "clamp_min", "clamp_max", "relu", "relu6", "hardtanh"}
-
-
-def _padding_alone(net: nn.Module, example: Example) -> set[str]:
-    """Tables of which a call takes only the row that pads, as for inputs left out: that row never trains."""
-    taken: dict[str, bool] = {}
-    handles = [
-        module.register_forward_pre_hook(_noting_padding(taken, dotted(path, "weight")))
-        for path, module in net.named_modules()
-        if isinstance(module, nn.Embedding) and module.padding_idx is not None
-    ]
-    try:
-        run(net, example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return {name for name, is_padding in taken.items() if is_padding}
-
-
-def _noting_padding(taken: dict[str, bool], name: str) -> Callable[..., None]:
-    def hook(module: nn.Embedding, args: tuple[Any, ...]) -> None:
-        given = args[0] if args and isinstance(args[0], Tensor) else torch.empty(0)
-        is_padding = given.numel() > 0 and bool(given.eq(module.padding_idx or 0).all())
-        taken[name] = taken.get(name, True) and is_padding
-
-    return hook
-
-
-def _small(net: nn.Module, example: Example) -> set[str]:
-    """Parameters whose gradient is small, and no rounding: in float64 it is as large, as far as that is told.
-
-    A factor of 1e-6 before a branch, as layers are scaled at first, makes that of the branch so small.
-    """
-    single = gradients(net, example)
-    try:
-        double = gradients(copy.deepcopy(net).double(), lambda: mapped(example(), _in_float64))
-    except Exception:
-        return set()
-    return {
-        name
-        for name, one in double.items()
-        if name in single and one.numel() and float(one.abs().max()) > float(single[name].abs().max()) / 2 > 0
-    }
-
-
-def _made_small(tensor: Tensor) -> Tensor:
-    """The same values a hundredth as far apart: a hinge with a margin is flat where they are far."""
-    return tensor / 100 if tensor.is_floating_point() else tensor
-
-
-def _in_float64(tensor: Tensor) -> Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor
-
-
-def _flat_steps(net: nn.Module, example: Example, names: list[str]) -> list[tuple[str, str]]:
-    """The first place where rounding keeps all named parameters from a gradient, and the function there."""
-    with _Steps() as steps:
-        run(net, example)
-    for step in steps.places:
-        with _Steps(passing=step):
-            found = gradients(net, example)
-        if all(name in found and bool(found[name].any()) for name in names):
-            return [step]
-    return []
-
-
-class _Steps(TorchFunctionMode):
-    """Notes where the module's own code rounds numbers that have a gradient.
-
-    Args:
-        passing: the function and the place that the gradient is to pass by.
-    """
-
-    def __init__(self, passing: tuple[str, str] | None = None) -> None:
-        super().__init__()
-        self.places: dict[tuple[str, str], None] = {}
-        self._passing = passing
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        of = args[0] if name.rstrip("_") in _FLAT and args and isinstance(args[0], Tensor) else None
-        if of is None or not of.requires_grad:
-            return func(*args, **(kwargs or {}))
-        frames = traceback.extract_stack()[:-1]
-        step = name.rstrip("_"), place(frames)
-        if own_frames(frames[-1:]):
-            self.places[step] = None
-        if step != self._passing:
-            return func(*args, **(kwargs or {}))
-        flat = getattr(torch, step[0])(of.detach(), *args[1:], **(kwargs or {}))
-        passed = of + (flat - of.detach())
-        return of.copy_(passed) if name.endswith("_") else passed
-
-
-_FLAT = {"round", "floor", "ceil", "trunc", "sign", "fix"}
-
-
-def _flat(net: nn.Module, examples: list[Example]) -> set[str]:
-    """Weights without a gradient to speak of in several steps, nor others of their kind."""
-    recurrent = {
-        dotted(path, name)
-        for path, module in net.named_modules()
-        if isinstance(module, (nn.RNNBase, nn.RNNCellBase))  # the first step starts from zeros
-        for name, _ in module.named_parameters(recurse=False)
-    }
-    left = {name for name, one in parameters(net).items() if one.dim() > 1} - recurrent
-    for step in range(STEPS + 1):
-        found: dict[str, Tensor] = {}
-        for example in examples if step else examples[:1]:
-            found = gradients(net, example, seed=isolation.SEED + step)
-            largest = max((float(one.abs().max()) for one in found.values() if one.numel()), default=0.0)
-            moved = {
-                name
-                for name, one in found.items()
-                if one.numel() and not float(one.abs().max()) <= ROUNDING * largest
-            }
-            kinds = {_kind(name) for name in moved}
-            left = {name for name in left if name in found and _kind(name) not in kinds}
-            if not left:
-                return set()
-        with torch.no_grad():
-            for name, one in parameters(net).items():
-                if name in found and largest > 0:
-                    one.add_(found[name], alpha=-0.05 / largest)
-    return left
-
-
-def _kind(name: str) -> str:
-    """The name of a parameter without the numbers of containers: experts and heads are of one kind."""
-    return re.sub(r"\.\d+(?=\.)", ".*", f".{name}")
 
 
 def refused_in_inference_mode(net: nn.Module, example: Example) -> list[str]:
@@ -505,7 +113,7 @@ def _without_a_gradient(net: nn.Module, example: Example, cut: list[str]) -> lis
     return [
         f"the backward of {function} gives `{name}` no gradient, though its forward is given it: it stays as "
         "built; return its gradient in that place instead of None, or freeze it with requires_grad_(False)"
-        for node, function in _own_nodes(_outputs(net, example)).items()
+        for node, function in own_nodes(outputs_of(net, example)).items()
         for above, _ in node.next_functions
         if (name := known.get(id(getattr(above, "variable", None)))) in cut
     ]
@@ -575,7 +183,7 @@ def touched(net: nn.Module, example: Example) -> list[str]:
     held = {
         name: parameter
         for name, parameter in parameters(net).items()
-        if type(parameter) is nn.Parameter and parameter.requires_grad and _has_values(parameter)
+        if type(parameter) is nn.Parameter and parameter.requires_grad and has_values(parameter)
     }
     for parameter in held.values():
         parameter.grad = torch.ones_like(parameter)
@@ -599,17 +207,17 @@ def touched(net: nn.Module, example: Example) -> list[str]:
 def of_the_last_call(net: nn.Module, example: Example) -> list[str]:
     """Gradients of a call that are others once the module was called with other inputs."""
     net.eval()
-    outputs = _outputs(net, example)
-    own = sorted(set(_own_nodes(outputs).values()))
+    outputs = outputs_of(net, example)
+    own = sorted(set(own_nodes(outputs).values()))
     if not own:
         return []
     wanted = {name: parameter for name, parameter in parameters(net).items() if parameter.requires_grad}
-    weights = [_weights(tensor) for tensor in outputs]
+    weights = [starting_weights(tensor) for tensor in outputs]
     try:
-        before = _from_a_seed(outputs, [*wanted.values()], weights)
-        again = _from_a_seed(outputs, [*wanted.values()], weights)
+        before = from_a_seed(outputs, [*wanted.values()], weights)
+        again = from_a_seed(outputs, [*wanted.values()], weights)
         run(net, varied(example)[1])
-        after = _from_a_seed(outputs, [*wanted.values()], weights)
+        after = from_a_seed(outputs, [*wanted.values()], weights)
     except Exception:  # a graph that can be walked once only, or inputs that are refused
         return []
     for name, one, same, other in zip(wanted, before, again, after, strict=True):
@@ -632,7 +240,7 @@ def starting_alike(net: nn.Module, example: Example) -> list[str]:
     equal = [
         name
         for name, one in weights.items()
-        if one.requires_grad and not is_lazy(one) and _has_values(one) and len(one) > 1 and _are_equal(one)
+        if one.requires_grad and not is_lazy(one) and has_values(one) and len(one) > 1 and _are_equal(one)
     ]
     if not equal:
         return []
@@ -660,7 +268,7 @@ def steps_without_gradient(net: nn.Module, example: Example) -> list[str]:
 
     def leaf(tensor: Tensor) -> Tensor:
         is_sequence = tensor.is_floating_point() and tensor.dim() == 3 and tensor.shape[1] > 2
-        if chosen or not is_sequence or not _has_values(tensor):
+        if chosen or not is_sequence or not has_values(tensor):
             return tensor
         chosen.append(tensor.detach().clone().requires_grad_())
         return chosen[0].clone()  # forward may write to it: that is another rule's matter
@@ -669,7 +277,7 @@ def steps_without_gradient(net: nn.Module, example: Example) -> list[str]:
     if not chosen or not outputs:
         return []
     try:
-        (found,) = torch.autograd.grad(outputs, chosen, [_weights(tensor) for tensor in outputs])
+        (found,) = torch.autograd.grad(outputs, chosen, [starting_weights(tensor) for tensor in outputs])
     except RuntimeError:
         return []
     is_reached = found.detach().abs().sum(dim=(0, 2)) > 0
@@ -722,7 +330,7 @@ def refused_after_two_calls(net: nn.Module, example: Example) -> list[str]:
     if not outputs or not written:
         return []
     try:
-        torch.autograd.backward(outputs, [_weights(tensor) for tensor in outputs])
+        torch.autograd.backward(outputs, [starting_weights(tensor) for tensor in outputs])
     except RuntimeError as error:
         if "inplace operation" not in text_of(error):
             return []
@@ -776,15 +384,15 @@ def _near(attribute: str) -> list[str]:
 
 def not_linear(net: nn.Module, example: Example) -> list[str]:
     """That twice the gradient of the outputs does not give twice those of the parameters."""
-    outputs = _outputs(net, example)
-    own = sorted(set(_own_nodes(outputs).values()))
+    outputs = outputs_of(net, example)
+    own = sorted(set(own_nodes(outputs).values()))
     if not own:
         return []
     wanted = {name: parameter for name, parameter in parameters(net).items() if parameter.requires_grad}
-    weights = [_weights(tensor) for tensor in outputs]
+    weights = [starting_weights(tensor) for tensor in outputs]
     try:
         once, twice = (
-            _from_a_seed(outputs, [*wanted.values()], start)
+            from_a_seed(outputs, [*wanted.values()], start)
             for start in (weights, [2 * weight for weight in weights])
         )
     except RuntimeError:  # a graph that is made in backward, or that can be walked once only
@@ -797,34 +405,6 @@ def not_linear(net: nn.Module, example: Example) -> list[str]:
                 "and the scaling of losses rely on; multiply by that gradient, grad * ..."
             ]
     return []
-
-
-def _outputs(net: nn.Module, example: Example) -> list[Tensor]:
-    """The outputs of a call that backward can start from."""
-    return [tensor for _, tensor in floating_in(run(net, example)) if tensor.requires_grad]
-
-
-def _from_a_seed(
-    outputs: list[Tensor], wanted: list[nn.Parameter], start: list[Tensor]
-) -> tuple[Tensor | None, ...]:
-    """Gradients by a graph that stays; what backward draws begins at the usual seed."""
-    isolation.seed()
-    return torch.autograd.grad(outputs, wanted, start, retain_graph=True, allow_unused=True)
-
-
-def _own_nodes(outputs: list[Tensor]) -> dict[Any, str]:
-    """The nodes in the graph of outputs whose function is of the user's, each with the function's name."""
-    own, waiting, seen = dict[Any, str](), [tensor.grad_fn for tensor in outputs], set[Any]()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        function = getattr(node, "_forward_cls", None)
-        if function is not None and not is_standard(function):
-            own[node] = function.__name__
-        waiting += [above for above, _ in node.next_functions]
-    return own
 
 
 def not_numbers(net: nn.Module, example: Example, what: str = "") -> list[str]:
@@ -845,12 +425,12 @@ def not_numbers(net: nn.Module, example: Example, what: str = "") -> list[str]:
         return []  # other inputs than the example may be refused
     finally:
         handle.remove()
-    if any(bool(tensor.isnan().any()) for _, tensor in floating_in(outputs) if _has_values(tensor)):
+    if any(bool(tensor.isnan().any()) for _, tensor in floating_in(outputs) if has_values(tensor)):
         return []
     lost = [
         name
         for name, gradient in reached.items()
-        if _has_values(gradient) and not bool(gradient.isfinite().all())
+        if has_values(gradient) and not bool(gradient.isfinite().all())
     ]
     if not lost:
         return []
@@ -887,22 +467,18 @@ class _Lost(TorchFunctionMode):
 
 
 def _all_finite(gradients: Any) -> bool:
-    return all(bool(one.isfinite().all()) for one in gradients if one is not None and _has_values(one))
+    return all(bool(one.isfinite().all()) for one in gradients if one is not None and has_values(one))
 
 
 #: Among how many nodes the one is that a step returns again, as a view of a view does.
 _LAST = 8
 
 
-def _has_values(tensor: Tensor) -> bool:
-    return tensor.layout == torch.strided and not tensor.is_nested and not tensor.is_meta
-
-
 def with_a_row_of_zeros(example: Example) -> Example:
     """The same inputs with zeros in the first row of all that is floating."""
 
     def zeroed(tensor: Tensor) -> Tensor:
-        if not is_floating(tensor) or tensor.dim() < 2 or not _has_values(tensor):
+        if not is_floating(tensor) or tensor.dim() < 2 or not has_values(tensor):
             return tensor
         changed = tensor.detach().clone()
         changed[0] = 0
@@ -943,48 +519,3 @@ def not_cleared(net: nn.Module) -> list[str]:
         f"{they(kept, 'keeps its gradient', 'keep their gradients')} after zero_grad(), and the next "
         "backward adds to what is there; call super().zero_grad() where it is overridden"
     ]
-
-
-def _weights(tensor: Tensor) -> Tensor:
-    """What backward starts with: another number for each value."""
-    if tensor.is_nested or tensor.layout != torch.strided:
-        return torch.ones_like(tensor)
-    return torch.linspace(1, 2, tensor.numel(), device=tensor.device).to(tensor.dtype).view_as(tensor)
-
-
-def gradients(
-    net: nn.Module,
-    example: Example,
-    uses: Uses | None = None,
-    seed: int = isolation.SEED,
-    between: Callable[[list[Tensor]], None] | None = None,
-) -> dict[str, Tensor]:
-    """The gradients that one call in the present mode gives, by name; the parameters' own ``grad`` stays.
-
-    Args:
-        net: the module.
-        example: makes its inputs.
-        uses: notes what forward, and not backward, calls functions with.
-        seed: of the call.
-        between: is called with the outputs before backward begins.
-    """
-    args, kwargs = example()
-    isolation.seed(seed)
-    with uses or contextlib.nullcontext():
-        output = net(*args, **kwargs)
-    wanted = {name: parameter for name, parameter in parameters(net).items() if parameter.requires_grad}
-    outputs = [tensor for _, tensor in floating_in(output) if tensor.requires_grad]
-    if not outputs or not wanted:
-        return {}
-    weights = [_weights(tensor) for tensor in outputs]
-    kept = {name: parameter.grad for name, parameter in wanted.items()}
-    for parameter in wanted.values():
-        parameter.grad = None
-    if between:
-        between(outputs)
-    try:  # torch.autograd.grad would miss what a reversible net or a reentrant checkpoint does in backward
-        torch.autograd.backward(outputs, weights)
-        return {name: parameter.grad for name, parameter in wanted.items() if parameter.grad is not None}
-    finally:
-        for name, parameter in wanted.items():
-            parameter.grad = kept[name]

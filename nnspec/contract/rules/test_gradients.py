@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import gradients, registration
+from nnspec.contract.findings import first_step, flat, gradients, registration
 
 
 def test_backward_runs(build, looked_at, example, unless):
@@ -18,7 +18,7 @@ def test_backward_runs(build, looked_at, example, unless):
     """
     unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
 
-    yield gradients.first_step(build, example).refused
+    yield first_step.first_step(build, example).refused
 
 
 def test_forward_uses_every_parameter(build, looked_at, example, unless):
@@ -103,12 +103,12 @@ def test_backward_goes_the_way_of_forward(build, ready, looked_at, example, unle
     What computes a part again in backward has to draw the same numbers for dropout.
     """
     unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
-    step = gradients.first_step(build, example)
+    step = first_step.first_step(build, example)
     unless(step.refused)
 
     yield step.written
     if step.draws:
-        yield gradients.hangs_on_draws(ready(), ready(), example)
+        yield first_step.hangs_on_draws(ready(), ready(), example)
 
 
 def test_backward_changes_no_buffer(build, looked_at, example, unless):
@@ -117,7 +117,7 @@ def test_backward_changes_no_buffer(build, looked_at, example, unless):
     A part that is checkpointed runs twice in a step, and batch norm in it counts the batch twice.
     """
     unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
-    step = gradients.first_step(build, example)
+    step = first_step.first_step(build, example)
     unless(step.refused)
 
     yield step.changed
@@ -129,19 +129,19 @@ def test_gradients_are_not_zero(build, ready, looked_at, other, example, unless)
     Of two factors that both start at zero, neither ever moves.
     """
     unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
-    step = gradients.first_step(build, example)
+    step = first_step.first_step(build, example)
     unless(step.refused)
-    if gradients.flat_at_first(step):
+    if flat.flat_at_first(step):
         unless(not_applicable.one_call_only(build, example) + gradients.gradients_differ(ready(), example))
 
-        yield gradients.always_zero(ready(), other(), example)
+        yield flat.always_zero(ready(), other(), example)
 
 
 def test_gradients_are_numbers(build, ready, looked_at, example, unless):
     """Where the outputs are numbers, the gradients are."""
     unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
     unless(not_applicable.one_call_only(build, example))
-    if not gradients.are_finite(gradients.first_step(build, example)):
+    if not first_step.are_finite(first_step.first_step(build, example)):
         yield gradients.not_numbers(ready(), example)
 
 
@@ -195,7 +195,7 @@ def test_backward_after_two_calls(build, ready, looked_at, example, unless):
     for the graph of the call before.
     """
     unless(not_applicable.untrained(looked_at()) + not_applicable.without_floating_output(build, example))
-    unless(not_applicable.one_call_only(build, example) + gradients.first_step(build, example).refused)
+    unless(not_applicable.one_call_only(build, example) + first_step.first_step(build, example).refused)
 
     yield gradients.refused_after_two_calls(ready(), example)
 
