@@ -32,6 +32,10 @@ def test_a_mask_that_leaves_all_out_is_named():
     )
 
 
+def cut_off(net):
+    return gradients.cut_off(net, rows, gradients.missed_by_backward(net, rows))
+
+
 class KeepsItsFirstOutput(Net):
     """A hook whose lambda returns something."""
 
@@ -42,8 +46,7 @@ class KeepsItsFirstOutput(Net):
 
 
 def test_a_hook_that_replaces_an_output_is_named():
-    missed = gradients.missed_by_backward(KeepsItsFirstOutput(), rows)
-    (told,) = gradients.cut_off(KeepsItsFirstOutput(), rows, missed)
+    (told,) = cut_off(KeepsItsFirstOutput())
 
     assert told.startswith("backward does not reach `body.weight`, `body.bias`: a forward hook of `body` ")
 
@@ -152,10 +155,10 @@ class DetachesForALook(Net):
     ],
 )
 def test_where_the_graph_is_cut_is_told(make, seen):
-    (told,) = gradients.cut_off(make(), rows)
+    (told,) = cut_off(make())
 
     assert f"what is computed with it is {seen}" in told
-    assert gradients.cut_off(DetachesForALook(), rows) == []
+    assert cut_off(DetachesForALook()) == []
 
 
 def some_masked():

@@ -583,7 +583,6 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
     piled = _piled_up(
         net, {name: len(inside) for name, inside in kept.items() if len(inside)}, before, example
     )
-    used = _used_again(net, kept, before, example)
     is_asked = any(path not in before and path not in registered for one in kept.values() for path in one)
     again = _kept_after(net, example) if is_asked else {}
     moved = _moved_along(net)
@@ -617,12 +616,8 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
             is_cache = all(again.get(attribute, {}).get(path) is tensor for path, tensor in new.items())
             if not is_cache:
                 sentences.append(
-                    f"`{attribute}` keeps {what} from the last call, which the next one computes with and "
-                    ".to() does not move; compute it in each call, or keep it in a buffer with "
-                    "persistent=False"
-                    if attribute in used
-                    else f"`{attribute}` keeps {what} from the last call, which .to() does not move; return "
-                    "it, or let who wants it register a forward hook"
+                    f"`{attribute}` keeps {what} from the last call, which .to() does not move; return it, "
+                    "or let who wants it register a forward hook"
                 )
             elif attribute not in anew:
                 sentences.append(
@@ -631,24 +626,6 @@ def left_on_it(net: nn.Module, before: dict[str, Tensor], example: Example) -> l
                     "__init__, a buffer with persistent=False"
                 )
     return sentences
-
-
-def _used_again(
-    net: nn.Module, kept: dict[str, dict[str, Tensor]], before: dict[str, Tensor], example: Example
-) -> set[str]:
-    """Attributes with a tensor that a call has put there, and that the next one computes with."""
-    added = {
-        attribute: {id(tensor) for path, tensor in inside.items() if path not in before}
-        for attribute, inside in kept.items()
-    }
-    if not any(added.values()):
-        return set()
-    try:
-        with Uses() as uses:
-            run(net, example)
-    except Exception:
-        return set()  # whether it can be called again is another rule's matter
-    return {attribute for attribute, tensors in added.items() if tensors & uses.seen.keys()}
 
 
 def _piled_up(

@@ -390,8 +390,8 @@ MINIATURES = [
     Miniature(
         GridsBySize,
         "calling.no_tensor_is_left_on_it",
-        "`cache` keeps a tensor of shape (2, 4, 4) from the last call, which the next one computes with",
-        "compute it in each call, or keep it in a buffer with persistent=False",
+        "`cache` keeps a tensor of shape (2, 4, 4) for the calls to come, which .to() does not move",
+        "a buffer with persistent=False",
         Grids,
         images,
     ),
