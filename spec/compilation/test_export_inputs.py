@@ -259,7 +259,8 @@ def test_a_failed_export_spoilt_the_module():
 def test_decomposing_gives_another_program():
     """``run_decompositions()`` of an exported program returns a new one, with the same parameters.
 
-    Buffers are the same too, and names. Only the graph is another: ``linear`` becomes ``addmm`` (:issue:`114628`).
+    Buffers and names are the same too. Only the graph is another: ``linear`` becomes ``addmm``
+    (:issue:`114628`).
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
     program = torch.export.export(net, (torch.rand(4, 2),))
