@@ -31,7 +31,10 @@ def test_a_hook_gets_the_whole_gradient():
     """A ``Tensor.register_hook`` hook runs once in a ``backward()``, with the sum over all uses of its
     tensor.
 
-    That is so for a parameter used in several layers, and for an activation that branches.
+    That is so for a parameter used in several layers, and for an activation that branches. Only under
+    reentrant checkpoints it sees parts.
+
+    See also :ref:`gradients.checkpoint_surroundings.a_weight_hook_runs_per_reentrant_checkpoint`
     """
     weight, seen = nn.Parameter(torch.tensor([3.0])), []
     branching = weight * 1.0

@@ -284,3 +284,68 @@ def test_freezing_is_followed():
         seen.append([layer.weight.grad is not None for layer in net])
 
     assert seen == [[True, True], [False, True], [True, True]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.12")
+def test_thawing_is_followed():
+    """A layer that is frozen when ``torch.compile`` first runs gets gradients once it is thawed.
+
+    And none after it is frozen again. See :func:`torch.compile` (:issue:`139476`).
+    """
+    net, seen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), []
+    compiled = torch.compile(net, backend="aot_eager")
+
+    for requires_grad in (False, True, False):
+        net.zero_grad()
+        net[0].requires_grad_(requires_grad)
+        compiled(torch.ones(2)).sum().backward()
+        seen.append([layer.weight.grad is not None for layer in net])
+
+    assert seen == [[False, True], [True, True], [False, True]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.12")
+def test_thawing_was_not_noticed():
+    """A layer that is frozen when ``torch.compile`` first runs silently gets no gradient once it is thawed.
+
+    Call the module once with all layers trainable, or compile it again.
+    """
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    net[0].requires_grad_(False)
+    compiled = torch.compile(net, backend="aot_eager")
+    compiled(torch.ones(2)).sum().backward()
+
+    net[0].requires_grad_()
+    compiled(torch.ones(2)).sum().backward()
+
+    assert net[0].weight.grad is None
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_an_inner_output_may_be_made_a_leaf():
+    """A ``forward`` compiled by ``torch.compile`` may call ``requires_grad_()`` on what a layer returned.
+
+    Under ``no_grad`` that is a leaf, and gets a gradient (:issue:`123713`).
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(1, 2), nn.Linear(2, 1)
+
+        def forward(self, x):
+            with torch.no_grad():
+                inner = self.first(x)
+            inner.requires_grad_()
+            return self.last(inner), inner, inner.requires_grad
+
+    net = Net()
+    output, inner, required = torch.compile(net, backend="aot_eager")(torch.ones(1))
+    output.backward()
+
+    assert required is True
+    assert torch.equal(inner.grad, net.last.weight[0])
+    assert net.first.weight.grad is None

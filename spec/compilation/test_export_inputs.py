@@ -252,3 +252,22 @@ def test_a_failed_export_spoilt_the_module():
         hooks.clear()
         hooks.update(before)
     assert net(x).tolist() == [2.0, 2.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_decomposing_gives_another_program():
+    """``run_decompositions()`` of an exported program returns a new one, with the same parameters.
+
+    Buffers and names are the same too. Only the graph is another: ``linear`` becomes ``addmm``
+    (:issue:`114628`).
+    """
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).eval()
+    program = torch.export.export(net, (torch.rand(4, 2),))
+
+    decomposed = program.run_decompositions()
+
+    assert decomposed is not program
+    assert list(decomposed.state_dict) == list(net.state_dict())
+    assert all(decomposed.state_dict[key] is value for key, value in net.state_dict(keep_vars=True).items())
+    assert torch.ops.aten.addmm.default in [node.target for node in decomposed.graph.nodes]

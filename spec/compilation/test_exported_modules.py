@@ -355,3 +355,42 @@ def test_backward_hooks_are_not_exported():
     assert calls == ["hook"]
     with pytest.raises(Exception, match=r"(?i)hook|graph"):
         torch.export.export(net, example, strict=True)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+def test_a_tensor_that_forward_assigns_stays():
+    """``torch.export.export`` leaves a plain tensor attribute as it was if ``forward`` assigns another."""
+
+    class Net(nn.Module):
+        def forward(self, x):
+            self.kept = self.kept.double()
+            return x + self.kept
+
+    net = Net()
+    net.kept = torch.ones(1)
+    program = torch.export.export(net, (torch.ones(1),))
+
+    assert (type(net.kept), net.kept.dtype) == (torch.Tensor, torch.float32)
+    assert program.module()(torch.ones(1)).tolist() == [2.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.10")
+def test_a_tensor_that_forward_assigns_was_refused():
+    """``torch.export.export`` raises an error if ``forward`` assigns to an attribute with a plain tensor."""
+
+    class Net(nn.Module):
+        def forward(self, x):
+            self.kept = self.kept.double()
+            return x + self.kept
+
+    net, hooks = Net(), torch.nn.modules.module._global_buffer_registration_hooks
+    net.kept, before = torch.ones(1), dict(hooks)
+    try:
+        with pytest.raises(Exception, match=r"Mutating module attribute kept|attribute self\.kept was"):
+            torch.export.export(net, (torch.ones(1),))
+    finally:
+        hooks.clear()
+        hooks.update(before)

@@ -171,3 +171,54 @@ def test_an_input_may_not_be_changed_in_place():
         result.sum().backward()
     checkpoint(nn.Sequential(nn.ReLU(), net[1]), x * 1, use_reentrant=True).sum().backward()
     torch.testing.assert_close(x.grad, net[1].weight.detach().expand(3, 2))
+
+
+def test_a_weight_hook_runs_per_reentrant_checkpoint():
+    """A ``Tensor.register_hook`` hook of a weight runs once for each ``checkpoint(use_reentrant=True)``.
+
+    Each is a backward of its own, and the hook sees a part of the gradient; with ``use_reentrant=False`` it
+    runs once, with all (:issue:`81296`). So averages taken in such a hook are of parts.
+    """
+    for reentrant, expected in ((True, [6.0, 6.0]), (False, [12.0])):
+        layer, seen = nn.Linear(1, 1, bias=False), []
+        nn.init.constant_(layer.weight, 2.0)
+        layer.weight.register_hook(lambda grad, seen=seen: seen.append(grad.item()))
+        inner = checkpoint(layer, torch.tensor([3.0], requires_grad=True), use_reentrant=reentrant)
+        checkpoint(layer, inner, use_reentrant=reentrant).backward()
+
+        assert seen == expected
+        assert layer.weight.grad.item() == 12.0
+
+
+@pytest.mark.since("2.11")
+def test_autocast_casts_again_after_no_grad():
+    """In an ``autocast`` block, ``checkpoint(use_reentrant=False)`` trains a module called in ``no_grad``
+    before.
+    """
+    net = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
+            net(torch.rand(2, 4))
+        result = checkpoint(net, torch.rand(2, 4, requires_grad=True), use_reentrant=False)
+    result.sum().backward()
+
+    assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.11")
+def test_autocast_did_not_cast_again_after_no_grad():
+    """In ``autocast``, ``checkpoint(use_reentrant=False)`` raises ``CheckpointError`` after a call in
+    ``no_grad``.
+
+    The first forward uses casts of weights that the call left, which have no graph; the second makes its own.
+    Use ``cache_enabled=False``, or regions of their own.
+    """
+    net = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
+            net(torch.rand(2, 4))
+        result = checkpoint(net, torch.rand(2, 4, requires_grad=True), use_reentrant=False)
+
+    with pytest.raises(torch.utils.checkpoint.CheckpointError, match="have different metadata than during"):
+        result.sum().backward()

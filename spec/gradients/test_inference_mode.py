@@ -296,3 +296,46 @@ def test_a_buffer_made_inside_is_not_changed_in_place():
     net.cache = net.cache + 4
     net.cache.add_(1)
     assert net.cache.tolist() == [10.0, 10.0]
+
+
+def test_a_loss_summed_inside_is_not_divided_in_place():
+    """A loss summed up in ``torch.inference_mode`` raises ``RuntimeError`` for ``/=`` outside; ``/`` works.
+
+    Divide it inside, or add up ``loss.item()``.
+    """
+    with torch.inference_mode():
+        total = 0
+        for target in (1.0, 3.0):
+            total += nn.MSELoss()(torch.zeros(1), torch.tensor([target]))
+
+    mean = total / 2
+
+    assert mean.item() == 5.0
+    with pytest.raises(RuntimeError, match="Inplace update to inference tensor outside"):
+        total /= 2
+
+
+def test_a_function_that_computes_inside_cuts_the_graph():
+    """An output that a ``torch.autograd.Function`` computes in ``inference_mode`` has a useless ``grad_fn``.
+
+    It seems to require grad, but what is computed from it does not: the function is never asked for a
+    gradient. A ``clone()`` after the block mends it (:issue:`77967`).
+    """
+
+    class Sine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, cloned):
+            with torch.inference_mode():
+                result = x.sin()
+            return result.clone() if cloned else result
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * 5, None
+
+    x = torch.zeros(2, requires_grad=True)
+    spoiled, mended = (Sine.apply(x, cloned) for cloned in (False, True))
+    mended.sum().backward()
+
+    assert [y.requires_grad for y in (spoiled, spoiled.sum(), mended.sum())] == [True, False, True]
+    assert (spoiled.is_inference(), x.grad.tolist()) == (True, [5.0, 5.0])

@@ -304,3 +304,34 @@ def test_rms_norm_of_a_weight_returned_float32():
     with torch.autocast("cpu"):
         assert nn.RMSNorm(4)(x).dtype is torch.float32
         assert nn.RMSNorm(4, elementwise_affine=False)(x).dtype is torch.bfloat16
+
+
+@pytest.mark.since("2.2")
+def test_an_attention_mask_is_cast():
+    """In ``torch.autocast("cpu")``, ``MultiheadAttention(need_weights=False)`` takes a boolean or float32
+    mask.
+
+    It returns bfloat16, and hides the same keys (:issue:`111276`).
+    """
+    attention, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(1, 3, 4)
+    mask = torch.tensor([[False, False, True]])
+
+    with torch.autocast("cpu"):
+        boolean, added = (
+            attention(x, x, x, key_padding_mask=given, need_weights=False)[0]
+            for given in (mask, torch.zeros(1, 3).masked_fill(mask, float("-inf")))
+        )
+        short = attention(x, x[:, :2], x[:, :2], need_weights=False)[0]
+
+    assert boolean.dtype is torch.bfloat16
+    assert torch.equal(boolean, added)
+    torch.testing.assert_close(boolean, short)
+
+
+@pytest.mark.before("2.2")
+def test_an_attention_mask_was_not_cast():
+    """In CPU autocast ``MultiheadAttention(need_weights=False)`` raises ``RuntimeError`` for a mask."""
+    attention, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(1, 3, 4)
+
+    with torch.autocast("cpu"), pytest.raises(RuntimeError, match="Expected attn_mask dtype to be bool or"):
+        attention(x, x, x, key_padding_mask=torch.tensor([[False, False, True]]), need_weights=False)
