@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import nn, optim
 
-OLDER = [optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.RMSprop, optim.Adagrad, optim.Adadelta]
-OLDER += [optim.ASGD, optim.Rprop]
+OLDER = [
+    *(optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.RMSprop, optim.Adagrad, optim.Adadelta),
+    *(optim.ASGD, optim.Rprop),
+]
 ALL = [*OLDER, optim.NAdam, optim.RAdam]
 
 
