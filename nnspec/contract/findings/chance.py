@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 import traceback
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -33,9 +35,15 @@ def why_calls_differ(net: nn.Module, example: Example, path: str) -> Reason:
     """
     changed, is_state = _changed_by_a_call(net, example)
     python = random.getstate()
-    with _Drawing() as drawing:
+    with _Drawing(net) as drawing:
         run(net, example)
     is_python = random.getstate() != python
+    if drawing.found and drawing.found.made:
+        return Reason(
+            f": a {drawing.found.made} that forward makes{drawing.found.where} is in train mode, whatever "
+            "the mode of the module is",
+            "make it in __init__, on self, where eval() reaches it",
+        )
     if is_state or (changed and not drawing.found and not is_python):
         seen = (
             f": each call changes {listed(changed)}, and computes with what the one before has left"
@@ -50,7 +58,7 @@ def why_calls_differ(net: nn.Module, example: Example, path: str) -> Reason:
     if not drawing.found:
         seen = ": forward draws from Python's module random" if is_python else ""
         return Reason(seen, f"{_ONLY_IN_TRAINING}, and keep nothing from one call to the next")
-    name, where = drawing.found
+    name, where, _ = drawing.found
     seen = f": forward calls {name}{where}, which draws random numbers"
     layer = net.get_submodule(path) if path else net
     if path and is_standard(type(layer)) and layer.training:
@@ -75,12 +83,27 @@ def _changed_by_a_call(net: nn.Module, example: Example) -> tuple[list[str], boo
     return changed, is_state
 
 
-class _Drawing(TorchFunctionMode):
-    """Notes the first function of torch that moves its generator, and the line of the module's own code."""
+class Draw(NamedTuple):
+    """Where a call first draws random numbers from torch.
 
-    def __init__(self) -> None:
+    Attributes:
+        function: of torch, which draws them.
+        where: the line of the module's own code, empty if there is none.
+        made: the class of a module that forward makes, and that draws them; else empty.
+    """
+
+    function: str
+    where: str
+    made: str
+
+
+class _Drawing(TorchFunctionMode):
+    """Notes the first function of torch that moves its generator."""
+
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
-        self.found: tuple[str, str] | None = None
+        self.found: Draw | None = None
+        self._parts = {id(module) for module in net.modules()}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self.found:
@@ -88,11 +111,19 @@ class _Drawing(TorchFunctionMode):
         before = torch.get_rng_state()
         result = func(*args, **(kwargs or {}))
         if not torch.equal(before, torch.get_rng_state()):
-            self.found = (
-                getattr(func, "__name__", "a function").strip("_"),
-                place(traceback.extract_stack()[:-1]),
-            )
+            name = getattr(func, "__name__", "a function").strip("_")
+            where = place(traceback.extract_stack()[:-1])
+            self.found = Draw(name, where, self._maker(sys._getframe(1)))
         return result
+
+    def _maker(self, frame: FrameType | None) -> str:
+        """The class of the innermost module on the stack, if it is no part of the module."""
+        while frame is not None:
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module):
+                return "" if id(module) in self._parts else type(module).__name__
+            frame = frame.f_back
+        return ""
 
 
 _ONLY_IN_TRAINING = "draw random numbers only if self.training"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
-import traceback
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,14 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.dropout import _DropoutNd
-from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.chance import why_calls_differ
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.findings.viewing import enlarged
 from nnspec.contract.nested import Example, differences, kept, mapped, run, tensors_in
 from nnspec.contract.tree import buffers, copies, dotted, parameters, tensors
-from nnspec.contract.wording import brief, kind_of, listed, place, they
+from nnspec.contract.wording import brief, kind_of, listed, they
 from nnspec.running import isolation
 
 
@@ -409,69 +406,11 @@ def random_in_eval(net: nn.Module, example: Example) -> list[str]:
             "first call uses it up; keep what it goes through, and call zip in forward, or list(zip(...)) in "
             "__init__"
         ]
-    begins = f"first in the forward of `{where or type(net).__name__}`: {different[0]}"
-    draw = _first_draw(net, example)
-    if draw.made:
-        return [
-            f"two equal calls in eval mode differ, {begins}: a {draw.made} that forward makes{draw.where} is "
-            "in train mode, whatever the mode of the module is; make it in __init__, on self, where eval() "
-            "reaches it"
-        ]
     reason = why_calls_differ(net, example, where)
-    return [f"two equal calls in eval mode differ, {begins}{reason.seen}; {reason.cure}"]
-
-
-class Draw(NamedTuple):
-    """Where a call first draws random numbers from torch.
-
-    Attributes:
-        function: of torch, which draws them.
-        where: the line of the module's own code, empty if there is none.
-        made: the class of a module that forward makes, and that draws them; else empty.
-    """
-
-    function: str = ""
-    where: str = ""
-    made: str = ""
-
-
-def _first_draw(net: nn.Module, example: Example) -> Draw:
-    draws = _Draws(net)
-    try:
-        with draws:
-            run(net, example)
-    except Exception:
-        return Draw()
-    return draws.first
-
-
-class _Draws(TorchFunctionMode):
-    """Notes the first function of torch after which its generator is another."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.first = Draw()
-        self._parts = {id(module) for module in net.modules()}
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self.first.function:
-            return func(*args, **(kwargs or {}))
-        before = torch.get_rng_state()
-        result = func(*args, **(kwargs or {}))
-        if not torch.equal(torch.get_rng_state(), before):
-            frames = traceback.extract_stack()[:-1]
-            name = getattr(func, "__name__", "a function").strip("_")
-            self.first = Draw(name, place(frames), self._maker(sys._getframe(1)))
-        return result
-
-    def _maker(self, frame: types.FrameType | None) -> str:
-        """The class of the innermost module on the stack, if it is no part of the module."""
-        while frame is not None:
-            module = frame.f_locals.get("self")
-            if isinstance(module, nn.Module):
-                return "" if id(module) in self._parts else type(module).__name__
-            frame = frame.f_back
-        return ""
+    return [
+        f"two equal calls in eval mode differ, first in the forward of `{where or type(net).__name__}`: "
+        f"{different[0]}{reason.seen}; {reason.cure}"
+    ]
 
 
 class Finished(NamedTuple):
