@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.findings.calling import kept_tensors, plain_values
+from nnspec.contract.findings.keeping import kept_tensors, plain_values
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, differences, run
 from nnspec.contract.wording import listed, place

@@ -23,8 +23,8 @@ from nnspec.contract.findings.backward import (
     own_nodes,
     starting_weights,
 )
-from nnspec.contract.findings.calling import plain_values
 from nnspec.contract.findings.cutting import where_cut
+from nnspec.contract.findings.keeping import plain_values
 from nnspec.contract.findings.registration import Uses
 from nnspec.contract.nested import Example, differences, floating_in, is_floating, mapped, run, varied
 from nnspec.contract.tree import dotted, parameters, tensors

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.building import not_built_on_meta
-from nnspec.contract.findings.calling import attributes, kept_tensors
 from nnspec.contract.findings.gradients import with_a_row_of_zeros
+from nnspec.contract.findings.keeping import attributes, kept_tensors
 from nnspec.contract.findings.registration import is_standard, register
 from nnspec.contract.limit import OutOfTime
 from nnspec.contract.nested import Example, mapped, movable_in, run, tensors_in

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from nnspec.contract.findings.calling import attributes, kept_tensors
+from nnspec.contract.findings.keeping import attributes, kept_tensors
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.nested import Example, differences, is_floating, run
 from nnspec.contract.tree import (

@@ -12,8 +12,10 @@ from nnspec.contract.findings import (
     copying,
     formulas,
     gradients,
+    keeping,
     modes,
     moving,
+    padding,
     recurrent,
     using_inputs,
     values,
@@ -126,11 +128,11 @@ def test_no_tensor_is_left_on_it(ready, example):
     deep-copied.
     """
     net = ready()
-    before = calling.kept_tensors(net)
+    before = keeping.kept_tensors(net)
     args, kwargs = example()
     net(*args, **kwargs)
 
-    yield calling.left_on_it(net, before, example)
+    yield keeping.left_on_it(net, before, example)
 
 
 def test_no_tensor_is_kept_elsewhere(ready, example):
@@ -139,7 +141,7 @@ def test_no_tensor_is_kept_elsewhere(ready, example):
     Such a cache is every module's, stays when the module has gone, and keeps the device and the dtype of the
     call that filled it.
     """
-    yield calling.kept_elsewhere(ready(), example)
+    yield keeping.kept_elsewhere(ready(), example)
 
 
 def test_attributes_stay(build, ready, example, unless):
@@ -148,15 +150,15 @@ def test_attributes_stay(build, ready, example, unless):
     Such state is missing from checkpoints, and in a replica of :class:`~torch.nn.DataParallel` it is lost.
     """
     net = ready()
-    before = calling.plain_values(net)
+    before = keeping.plain_values(net)
     nested.run(net, example)
 
-    yield calling.changed_attributes(before, calling.plain_values(net))
+    yield keeping.changed_attributes(before, keeping.plain_values(net))
     unless(not_applicable.one_call_only(build, example))
     net.eval()
-    before = calling.plain_values(net)
+    before = keeping.plain_values(net)
     nested.run(net, example)
-    found = calling.changed_attributes(before, calling.plain_values(net))
+    found = keeping.changed_attributes(before, keeping.plain_values(net))
     if found and not not_applicable.unrepeatable(build, example):
         unless(modes.other_in_training(ready(), ready(), example))
     yield found
@@ -171,7 +173,7 @@ def test_no_layer_is_made(build, ready, example, unless):
     net = ready()
     nested.run(net, example)
 
-    yield calling.layers_made(net, example)
+    yield keeping.layers_made(net, example)
 
 
 def test_the_process_stays(ready, example):
@@ -207,13 +209,13 @@ def test_nothing_keeps_it(ready, example, unless):
     net = ready()
     ref = weakref.ref(net)
     del net
-    if calling.kept_alive(ref):
+    if keeping.kept_alive(ref):
         return  # the class keeps what it builds
     net = ready()
     ref = weakref.ref(net)
     nested.run(net, example)
     del net
-    found = calling.kept_alive(ref)
+    found = keeping.kept_alive(ref)
     if found:
         unless(gradients.gradients_differ(ready(), example))
 
@@ -239,8 +241,8 @@ def test_what_is_masked_does_not_count(build, ready, example, unless):
     """
     unless(not_applicable.unrepeatable(build, example) + not_applicable.without_effect(build, example))
 
-    yield using_inputs.seen_through(ready(), example)
-    yield using_inputs.run_through(ready(), example)
+    yield padding.seen_through(ready(), example)
+    yield padding.run_through(ready(), example)
 
 
 def test_more_padding_does_not_count(build, ready, example, unless):
@@ -249,9 +251,9 @@ def test_more_padding_does_not_count(build, ready, example, unless):
     The mean over all places is smaller the further a batch is filled up.
     """
     unless(not_applicable.unrepeatable(build, example) + not_applicable.without_effect(build, example))
-    unless(using_inputs.seen_through(ready(), example))
+    unless(padding.seen_through(ready(), example))
 
-    yield using_inputs.padding_counted(ready(), example)
+    yield padding.padding_counted(ready(), example)
 
 
 def test_inputs_of_another_length(build, ready, example, unless):
@@ -445,4 +447,4 @@ def test_lengths_in_between(build, ready, example, unless):
     """
     unless(not_applicable.unrepeatable(build, example))
 
-    yield using_inputs.lengths_left_out(ready(), example)
+    yield padding.lengths_left_out(ready(), example)

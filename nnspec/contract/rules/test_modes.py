@@ -7,7 +7,7 @@ function: the same inputs give the same outputs, and no call changes it.
 import torch
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import building, calling, modes, values
+from nnspec.contract.findings import building, calling, keeping, modes, values
 
 
 def test_methods_return_it(ready, unless):
@@ -167,7 +167,7 @@ def test_eval_is_deterministic(build, ready, example, unless):
     net.eval(), same.eval()
     found = modes.random_in_eval(net, example)
     if found:
-        unless(values.left_empty(same, example) + calling.layers_made(ready(), example))
+        unless(values.left_empty(same, example) + keeping.layers_made(ready(), example))
 
     yield found
 
