@@ -95,6 +95,8 @@ def test_softmax_sums_to_one():
     assert parts[1].tolist() == pytest.approx([1 / 3] * 3)
     assert parts[0].tolist() == pytest.approx([math.exp(n) / sum(map(math.exp, range(3))) for n in range(3)])
     assert torch.allclose(nn.Softmax(dim=1)(x + 1000), parts)
+    assert torch.equal(nn.Softmax(dim=-1)(x), parts)
+    assert torch.allclose(nn.Softmax(dim=0)(x.T), parts.T)
     assert nn.Softmax(dim=1)(x[:, :1]).tolist() == [[1.0], [1.0]]
 
 
