@@ -9,8 +9,10 @@ import copy
 import functools
 import gc
 import sys
+import types
 import weakref
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,15 @@ _OF_INIT = vars(nn.Module()).keys()
 
 #: What a class may override to be copied in a way of its own.
 _OF_COPYING = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__new__")
+
+#: What is its own copy.
+_ATOMIC = frozenset({type(None), bool, int, float, str, type, types.FunctionType})
+
+#: Of which a module has a dozen with nothing in them.
+_OFTEN_EMPTY = (OrderedDict, set)
+
+#: A clone whose memory is copied when it is written to, where this torch has such clones.
+_lazy_clone = getattr(torch, "_lazy_clone", torch.clone)
 
 #: What a module may override to come to its attributes in a way of its own.
 _OF_ATTRIBUTES = ("__getattribute__", "__getattr__", "__setattr__", "__delattr__")
@@ -101,21 +112,35 @@ def _seen(net: nn.Module) -> list[object] | None:
 
 
 def _copy(net: nn.Module) -> nn.Module:
-    """A deep copy of a module that is copied whole, in half the time.
+    """A deep copy of a module that is copied whole, in a tenth of the time.
 
-    Most of what deepcopy does by the way of pickle are the empty dicts of hooks, a dozen a module, and the
-    memories of tensors: these are made here, and deepcopy finds them.
+    Modules, their dicts and tensors are made here, and deepcopy finds them. A tensor has its memory in
+    common with its original until one of them is written to or its address is asked for.
     """
-    made: dict[int, object] = {}
+    made: dict[int, Any] = {}
     for module in net.modules():
-        for value in vars(module).values():
-            if type(value) is OrderedDict and not value:
-                made[id(value)] = OrderedDict()
+        if not hasattr(module, "__deepcopy__"):
+            made[id(module)] = type(module).__new__(type(module))
         for tensor in (*module._parameters.values(), *module._buffers.values()):
             if tensor is not None and id(tensor) not in made:
-                clone = tensor.detach().clone().as_subclass(type(tensor))
+                clone = _lazy_clone(tensor.detach()).as_subclass(type(tensor))
                 made[id(tensor)] = clone.requires_grad_(tensor.requires_grad)
+    for module in net.modules():
+        if id(module) in made:
+            state = {name: _copy_of(value, made) for name, value in vars(module).items()}
+            made[id(module)].__setstate__(state)
     return copy.deepcopy(net, made)
+
+
+def _copy_of(value: Any, made: dict[int, Any]) -> Any:
+    kind = type(value)
+    if kind in _ATOMIC:
+        return value
+    if id(value) not in made and (kind is dict or (kind in _OFTEN_EMPTY and not value)):
+        made[id(value)] = kind()
+        if kind is dict:
+            made[id(value)].update((_copy_of(key, made), _copy_of(one, made)) for key, one in value.items())
+    return copy.deepcopy(value, made)
 
 
 def _is_copied_whole(made: list[nn.Module]) -> bool:

@@ -37,7 +37,10 @@ def ready(build: Build, example: Example) -> nn.Module:
 
 def _shaped(net: nn.Module, example: Example) -> nn.Module:
     """A module whose lazy parameters have been given their shapes."""
-    if any(is_lazy(tensor) for tensor in tensors(net).values()):
+    registered = (
+        vars(module).get(store, {}) for module in net.modules() for store in ("_parameters", "_buffers")
+    )
+    if any(is_lazy(tensor) for tensors in registered for tensor in tensors.values()):
         run(net, example)
     return net
 

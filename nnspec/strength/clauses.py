@@ -67,7 +67,8 @@ class ClauseSession(Session):
 
     Args:
         read_changes: reads the changes to functions of torch.nn; it is asked if others do not do.
-        kept: what an earlier session found, and where this one notes what it finds.
+        recorded: what is known of clauses; those that are as they were are not judged again.
+        kept: what a session that was interrupted found, and where this one notes what it finds.
         matches: whether a clause is wanted, by its id.
         jobs, device, spec, progress: as for every session.
     """
@@ -75,6 +76,7 @@ class ClauseSession(Session):
     def __init__(
         self,
         read_changes: Callable[[], Sequence[Change]],
+        recorded: Mapping[str, Judged],
         kept: Path,
         matches: Callable[[str], bool],
         jobs: int,
@@ -84,6 +86,7 @@ class ClauseSession(Session):
     ) -> None:
         super().__init__(jobs, device, spec, progress)
         self.read_changes = read_changes
+        self.recorded = recorded
         self.kept = kept
         self.matches = matches
         self.judged: dict[str, Judged] = {}
@@ -96,7 +99,8 @@ class ClauseSession(Session):
             if clause.bounds.place(torch.__version__) == "inside" and self.matches(clause.id):
                 cases[clause.id].append(item)
         digests = {name: _digest(those[0]) for name, those in cases.items()}
-        self.judged = {name: row for name, row in _read(self.kept).items() if digests.get(name) == row.digest}
+        known = {**self.recorded, **_read(self.kept)}
+        self.judged = {name: row for name, row in known.items() if digests.get(name) == row.digest}
         tasks = [
             _Task(name, those, (), mmap.mmap(-1, ROOM))
             for name, those in cases.items()

@@ -12,19 +12,22 @@ from pathlib import Path
 import torch
 
 from nnspec.clauses.parts import find_checkout
+from nnspec.errors import FileError
 from nnspec.records.files import as_lines, ensure_writable, write_whole
 from nnspec.strength import counts
 from nnspec.strength.clauses import ClauseSession, Judged
 from nnspec.strength.command import ensure_possible
 from nnspec.strength.counts import SCHEMA
 from nnspec.strength.progress import Progress, Words
-from nnspec.strength.reading import read_reasons
+from nnspec.strength.reading import read_assertions, read_reasons
 from nnspec.strength.session import MutationError
 from nnspec.strength.targets import FURTHER_MODULES, MODULES, Change, read_targets
 
 
 def run(options: argparse.Namespace) -> int:
     """See of each clause whether its assertions can fail, and show those that cannot.
+
+    What the record in ``docs/records`` says of clauses that are as they were is not judged again.
 
     Args:
         options: ``only``, the ids of clauses; ``jobs``, how many processes at a time; ``record``, the folder
@@ -45,15 +48,18 @@ def run(options: argparse.Namespace) -> int:
         ensure_writable(records)
     explanations = read_reasons(root / "docs" / "assertions.toml")
     ensure_writable(root / "build")
-    kept = root / "build" / f"assertions-{counts.describe('cpu')['torch']}-cpu.jsonl"
+    name = f"assertions-{counts.describe('cpu')['torch']}-cpu.json"
+    kept = root / "build" / f"{name}l"
     if kept.exists() and not kept.is_file():
         raise MutationError(
             f"{kept}: what was judged so far is kept in such a file, and this is none; remove it"
         )
     progress = Progress(sys.stderr, Words("clauses", "whole", "not whole"))
+    recorded = _recorded(root / "docs" / "records" / name, progress)
     pattern = options.only or "*"
     session = ClauseSession(
         _read_changes,
+        recorded,
         kept,
         lambda name: fnmatch.fnmatchcase(name, pattern),
         options.jobs,
@@ -74,6 +80,21 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("not recorded: only a whole run is")
     return 1 if unexplained else 0
+
+
+def _recorded(path: Path, progress: Progress) -> dict[str, Judged]:
+    """What the last whole run on this torch found; nothing if that cannot be read."""
+    if not path.exists():
+        return {}
+    try:
+        record = read_assertions(path)
+    except FileError as error:
+        progress.say(f"all clauses are judged anew: {error}")
+        return {}
+    return {
+        name: Judged(digest, number, tuple(record.never_fail.get(name, ())), record.not_judged.get(name, ""))
+        for name, (digest, number) in record.judged.items()
+    }
 
 
 def _read_changes() -> list[Change]:
@@ -116,8 +137,7 @@ def _write(judged: Mapping[str, Judged], directory: Path) -> Path:
     table = {
         "schema": SCHEMA,
         "run": run,
-        "clauses": sum(not found.why for found in judged.values()),
-        "assertions": sum(found.assertions for found in judged.values()),
+        "judged": {name: [found.digest, found.assertions] for name, found in judged.items()},
         "never fail": {name: found.unfailing for name, found in judged.items() if found.unfailing},
         "not judged": {name: found.why for name, found in judged.items() if found.why},
     }

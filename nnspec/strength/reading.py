@@ -64,14 +64,29 @@ class StrengthRecord(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AssertionsRecord(Struct, frozen=True, forbid_unknown_fields=True):
-    """The record of ``nnspec strength --clauses``."""
+    """The record of ``nnspec strength --clauses``.
+
+    Attributes:
+        judged: each clause to the digest of what was run and to the number of its assertions.
+        never_fail: the assertions that nothing made fail, of the clauses that have one.
+        not_judged: why a clause could not be judged.
+    """
 
     schema: int
     run: Run
-    clauses: Count
-    assertions: Count
+    judged: dict[Text, tuple[Text, Count]]
     never_fail: dict[Text, list[Text]] = field(name="never fail")
     not_judged: dict[Text, Text] = field(name="not judged")
+
+    @property
+    def clauses(self) -> int:
+        """How many could be judged."""
+        return len(self.judged) - len(self.not_judged)
+
+    @property
+    def assertions(self) -> int:
+        """How many they have together."""
+        return sum(number for _, number in self.judged.values())
 
 
 def read_strength(path: Path) -> StrengthRecord:

@@ -115,7 +115,6 @@ def test_large_updates_are_bounded(foreach):
         found[bound] = (weight.item() - before) / before
 
     unbounded = 100 / math.sqrt(1 + 2**-0.8 * (100**2 - 1))
-    assert unbounded > 1.3
     assert found == pytest.approx({1.0: 0.25, 10.0: 0.25 * unbounded})
 
 

@@ -76,8 +76,7 @@ JSON: dict[str, tuple[str, Callable[[Path], object], dict[str, Any]]] = {
         {
             "schema": 1,
             "run": _STRENGTH,
-            "clauses": 3,
-            "assertions": 7,
+            "judged": {"a.b.c": ["12ab", 7], "a.b.d": ["12ab", 0]},
             "never fail": {"a.b.c": ["x is x"]},
             "not judged": {"a.b.d": "it is not run here"},
         },

@@ -176,7 +176,8 @@ def test_assertions_that_never_fail_are_shown_with_why(write_project):
     docs = write_project / "docs"
     (docs / "records" / "assertions-2.15.0-cpu.json").write_text(
         '{"schema": 1, "run": {"torch": "2.15.0", "python": "3.11", "platform": "Linux x86_64",'
-        ' "device": "cpu", "date": "2026-01-31"}, "clauses": 3, "assertions": 7,'
+        ' "device": "cpu", "date": "2026-01-31"},'
+        ' "judged": {"mini.small.a": ["12", 3], "mini.small.b": ["34", 3], "mini.small.c": ["56", 1]},'
         ' "never fail": {"mini.small.a": ["x is x"], "mini.small.b": ["1 == 1"]}, "not judged": {}}'
     )
     (docs / "assertions.toml").write_text('["mini.small.a: x is x"]\nwhy = "It is a law."\n')

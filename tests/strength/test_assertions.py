@@ -363,7 +363,13 @@ def test_a_run_tells_and_records_what_never_fails_and_goes_on_where_it_was(proje
         "mini.small.larger": ["found != found * 2"],
     }
     assert record["not judged"] == {"mini.small.elsewhere": "it is not run here"}
-    assert (record["clauses"], record["assertions"]) == (4, 6)
+    assert {name: number for name, (_, number) in record["judged"].items()} == {
+        "mini.small.asserts_a_place": 1,
+        "mini.small.cases": 1,
+        "mini.small.elsewhere": 0,
+        "mini.small.identity": 2,
+        "mini.small.larger": 2,
+    }
     assert code == 1
     assert "mini.small.larger: found != found * 2" in shown.partition("does not say why:")[2]
     assert "5/5 clauses" in errors.splitlines()[-1]
@@ -381,11 +387,20 @@ def test_a_run_tells_and_records_what_never_fails_and_goes_on_where_it_was(proje
     assert code == 0
     assert "outdated in docs/assertions.toml: mini.small.larger: it went; remove it" in shown
 
+    for journal in (project / "build").iterdir():
+        journal.unlink()
+    _, _, errors = measure(project)
+    assert errors.splitlines() == ["5 clauses, 5 of them known already"]
+
     chapter = project / "spec" / "mini" / "test_small.py"
     chapter.write_text(chapter.read_text().replace("for x in []", "for x in [1]"))
     code, shown, errors = measure(project)
     assert errors.splitlines()[0] == "5 clauses, 4 of them known already"
     assert "mini.small.identity: never reached: nn.Identity()(x) == x; remove it" in shown
+
+    path.write_text("{}")
+    _, _, errors = measure(project)
+    assert errors.splitlines()[0].startswith(f"all clauses are judged anew: {path}")
 
 
 def test_a_part_is_not_recorded(project):
