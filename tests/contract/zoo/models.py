@@ -4,6 +4,7 @@ Configurations are shrunk, weights are random, and nothing is downloaded. A libr
 function only.
 """
 
+import inspect
 from functools import partial
 
 import torch
@@ -808,6 +809,5 @@ def sentence_transformers():
 LIBRARIES = {
     function.__name__: function
     for function in list(vars().values())
-    if getattr(function, "__module__", "") == __name__
-    and function.__name__ not in ("floats", "tokens", "together", "named")
+    if inspect.isgeneratorfunction(function) and function is not named
 }

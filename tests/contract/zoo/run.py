@@ -103,6 +103,7 @@ def main():
     with options.out.open("w", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(COLUMNS)
+        file.flush()  # what is not written yet, each process would write
 
         def write(rows, heading):
             """Add rows to the table at once, and say what is done."""
