@@ -78,6 +78,41 @@ def test_a_key_that_the_checkpoint_lacks_is_an_error(tmp_path):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.since("2.6")
+def test_another_size_is_an_error(tmp_path):
+    """``torch.distributed.checkpoint.load`` raises ``CheckpointException`` for a tensor of another size.
+
+    So it is with ``allow_partial_load`` as well. See :func:`torch.distributed.checkpoint.load`.
+    """
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint.api import CheckpointException
+
+    dcp.save({"a": torch.tensor([5.0, 6.0])}, checkpoint_id=tmp_path)
+    for size, partial in ((3, False), (1, True)):
+        planner = dcp.DefaultLoadPlanner(allow_partial_load=partial)
+        with pytest.raises(CheckpointException, match="Size mismatch between saved"):
+            dcp.load({"a": torch.zeros(size)}, checkpoint_id=tmp_path, planner=planner)
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.3")
+@pytest.mark.before("2.6")
+def test_another_size_was_filled_in_part(tmp_path):
+    """``torch.distributed.checkpoint.load`` silently fills the part of a larger tensor that the saved one
+    covers.
+
+    See :func:`torch.distributed.checkpoint.load`.
+    """
+    import torch.distributed.checkpoint as dcp
+
+    dcp.save({"a": torch.tensor([5.0, 6.0])}, checkpoint_id=tmp_path)
+    state = {"a": torch.tensor([1.0, 2.0, 3.0])}
+    dcp.load(state, checkpoint_id=tmp_path)
+
+    assert state["a"].tolist() == [5.0, 6.0, 3.0]
+
+
+@pytest.mark.needs("distributed")
 @pytest.mark.since("2.3")
 def test_values_take_the_dtype_of_the_given_tensor(tmp_path):
     """``torch.distributed.checkpoint.load`` casts a saved value to the dtype of the tensor that it fills.

@@ -181,7 +181,7 @@ def test_an_optimizer_state_may_be_flat():
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.5")
 def test_a_gradient_keeps_a_fresh_optimizer_empty():
     """``get_optimizer_state_dict`` of a fresh optimizer has no state if a parameter has a ``grad``.
 
@@ -198,3 +198,23 @@ def test_a_gradient_keeps_a_fresh_optimizer_empty():
         optimizer.zero_grad()
 
     assert seen == [[], ["weight"]]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+@pytest.mark.before("2.5")
+def test_a_gradient_forbade_the_state_of_a_fresh_optimizer():
+    """``get_optimizer_state_dict`` of a fresh optimizer raises ``RuntimeError`` if a parameter has a
+    ``grad``.
+
+    Call ``zero_grad()`` before. See :func:`torch.distributed.checkpoint.state_dict.get_optimizer_state_dict`.
+    """
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict
+
+    net = nn.Linear(1, 1, bias=False)
+    net(torch.tensor([3.0])).sum().backward()
+    optimizer = torch.optim.Adam(net.parameters())
+    with pytest.raises(RuntimeError, match="can only be used if the optimizer states are initialized"):
+        get_optimizer_state_dict(net, optimizer)
+    optimizer.zero_grad()
+    assert list(get_optimizer_state_dict(net, optimizer)["state"]) == ["weight"]
