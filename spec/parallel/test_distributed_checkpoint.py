@@ -8,8 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-pytestmark = pytest.mark.filterwarnings("ignore")
-
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
@@ -98,8 +96,7 @@ def test_another_size_is_an_error(tmp_path):
 @pytest.mark.since("2.3")
 @pytest.mark.before("2.6")
 def test_another_size_was_filled_in_part(tmp_path):
-    """``torch.distributed.checkpoint.load`` silently fills the part of a larger tensor that the saved one
-    covers.
+    """``torch.distributed.checkpoint.load`` silently fills a larger tensor as far as the saved one goes.
 
     See :func:`torch.distributed.checkpoint.load`.
     """

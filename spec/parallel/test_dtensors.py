@@ -12,8 +12,7 @@ from torch import nn
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.5")
 def test_a_tensor_is_distributed_from_rank_0(ranks):
-    """``distribute_tensor(value, mesh, [Shard(dim)])`` cuts the tensor of rank 0; other ranks' values do not
-    count.
+    """``distribute_tensor(value, mesh, [Shard(dim)])`` cuts the tensor of rank 0 and ignores those of others.
 
     ``shape`` is that of the whole, ``to_local()`` the part of this rank, ``full_tensor()`` the whole on every
     rank. See :func:`torch.distributed.tensor.distribute_tensor`.

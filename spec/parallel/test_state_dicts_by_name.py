@@ -34,8 +34,7 @@ def test_the_values_are_those_of_the_module():
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_frozen_parameters_may_be_left_out():
-    """``StateDictOptions(ignore_frozen_params=True)`` leaves frozen parameters out of a state dict, not
-    buffers.
+    """``StateDictOptions(ignore_frozen_params=True)`` leaves out frozen parameters, but no buffers.
 
     So a checkpoint holds the trained part alone. Loading it again wants ``strict=False``. See
     :class:`torch.distributed.checkpoint.state_dict.StateDictOptions`.
@@ -109,8 +108,7 @@ def test_only_a_whole_state_is_broadcast():
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_both_states_at_once():
-    """``get_state_dict(net, optimizers)`` returns a pair: the model's state and that of one or several
-    optimizers.
+    """``get_state_dict(net, optimizers)`` returns the model's state and that of all optimizers, as a pair.
 
     Those of several are one dict with the groups of all, in their order. See
     :func:`torch.distributed.checkpoint.state_dict.get_state_dict`.
@@ -151,7 +149,7 @@ def test_optimizers_hold_parameters_of_the_module():
     (net(torch.tensor([3.0])) * temperature).sum().backward()
     optimizer.step()
 
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="^2$"):
         get_optimizer_state_dict(net, optimizer)
     state = get_optimizer_state_dict(both, optimizer)["state"]
     assert list(state) == ["net.weight", "net.bias", "temperature"]
@@ -160,8 +158,7 @@ def test_optimizers_hold_parameters_of_the_module():
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
 def test_an_optimizer_state_may_be_flat():
-    """``StateDictOptions(flatten_optimizer_state_dict=True)`` gives keys such as
-    ``"state.weight.momentum_buffer"``.
+    """``StateDictOptions(flatten_optimizer_state_dict=True)`` gives keys as ``"state.weight.exp_avg"``.
 
     Options of groups are there for each parameter. See
     :class:`torch.distributed.checkpoint.state_dict.StateDictOptions`.
@@ -169,14 +166,14 @@ def test_an_optimizer_state_may_be_flat():
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
     net = nn.Linear(1, 1, bias=False)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.9)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.5, betas=(0.5, 0.5))
     net(torch.tensor([3.0])).sum().backward()
     optimizer.step()
     options = StateDictOptions(flatten_optimizer_state_dict=True)
     state = get_optimizer_state_dict(net, optimizer, options=options)
 
-    assert state["state.weight.momentum_buffer"].item() == 3.0
-    assert [state[f"param_groups.weight.{name}"] for name in ("lr", "momentum")] == [0.5, 0.9]
+    assert state["state.weight.exp_avg"].item() == 1.5
+    assert [state[f"param_groups.weight.{name}"] for name in ("lr", "betas")] == [0.5, (0.5, 0.5)]
     assert {name.split(".")[0] for name in state} == {"state", "param_groups"}
 
 
