@@ -149,7 +149,7 @@ def test_optimizers_hold_parameters_of_the_module():
     (net(torch.tensor([3.0])) * temperature).sum().backward()
     optimizer.step()
 
-    with pytest.raises(KeyError, match="^2$"):
+    with pytest.raises(KeyError, match=r"^2$"):
         get_optimizer_state_dict(net, optimizer)
     state = get_optimizer_state_dict(both, optimizer)["state"]
     assert list(state) == ["net.weight", "net.bias", "temperature"]
