@@ -216,3 +216,22 @@ def test_adamw_was_a_class_of_its_own():
     """``AdamW`` is not a subclass of ``Adam``: both derive from ``Optimizer`` alone."""
     assert AdamW.__bases__ == Adam.__bases__ == (torch.optim.Optimizer,)
     assert not isinstance(AdamW([nn.Parameter(torch.zeros(1))]), Adam)
+
+
+def test_sparse_adam_moves_rows_of_the_batch():
+    """``SparseAdam`` moves only the rows that were looked up, and counts ``step`` for all rows together.
+
+    ``Adam`` of an ``Embedding`` without ``sparse=True`` moves a row on by its momentum in later steps. The
+    first step of a row may be shorter than ``lr``. See :class:`torch.optim.SparseAdam`.
+    """
+    seen = {}
+    for sparse, make in ((True, torch.optim.SparseAdam), (False, torch.optim.Adam)):
+        layer = nn.Embedding.from_pretrained(torch.zeros(3, 1), freeze=False, sparse=sparse)
+        optimizer = make(layer.parameters(), lr=1.0)
+        for row in (1, 2):
+            optimizer.zero_grad()
+            layer(torch.tensor([row])).sum().backward()
+            optimizer.step()
+        seen[sparse] = [round(value, 3) for value in layer.weight.flatten().tolist()]
+
+    assert seen == {True: [0.0, -1.0, -0.744], False: [0.0, -1.67, -0.744]}

@@ -186,3 +186,28 @@ def test_lbfgs_did_not_maximize():
     """``LBFGS`` raises ``TypeError`` for ``maximize``: return the negative loss from the closure."""
     with pytest.raises(TypeError, match="unexpected keyword argument 'maximize'"):
         LBFGS([nn.Parameter(torch.tensor([4.0]))], maximize=True)
+
+
+def test_a_step_calls_the_closure_so_many_times():
+    """A step of ``LBFGS`` calls its closure ``max_iter`` times, but ``max_eval`` times at most: 20 and 25.
+
+    So it is without a line search, and unless the loss has converged. By default ``max_eval`` is a quarter
+    more than ``max_iter``. See :class:`torch.optim.LBFGS`.
+    """
+    calls = {}
+    for options in ({}, {"max_iter": 4}, {"max_iter": 8, "max_eval": 3}, {"max_iter": 1}):
+        x, count = nn.Parameter(torch.tensor([3.0, -2.0], dtype=torch.float64)), [0]
+        never = {"tolerance_grad": 0, "tolerance_change": 0}
+        optimizer = torch.optim.LBFGS([x], lr=0.01, **never, **options)
+
+        def closure(x=x, count=count, optimizer=optimizer):
+            count[0] += 1
+            optimizer.zero_grad()
+            loss = (x**4).sum()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        calls[str(options)] = (count[0], optimizer.param_groups[0]["max_eval"])
+
+    assert list(calls.values()) == [(20, 25), (4, 5), (3, 3), (1, 1)]

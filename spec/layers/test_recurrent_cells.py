@@ -116,3 +116,24 @@ def test_an_unknown_nonlinearity_is_found_at_the_call():
         cell(torch.rand(2, 5))
     with pytest.raises(ValueError, match="Unknown nonlinearity 'gelu'"):
         nn.RNN(5, 3, nonlinearity="gelu")
+
+
+@pytest.mark.parametrize("make", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_sizes_of_a_cell_are_examined(make):
+    """``RNNCell``, ``LSTMCell``, ``GRUCell`` raise ``RuntimeError`` for another input, hidden or batch size.
+
+    See :class:`torch.nn.RNNCell`, :class:`torch.nn.LSTMCell` and :class:`torch.nn.GRUCell`.
+    """
+    cell = make(3, 4)
+
+    def call(features, rows, hidden):
+        state = torch.zeros(rows, hidden)
+        return cell(torch.zeros(2, features), (state, state) if make is nn.LSTMCell else state)
+
+    call(3, 2, 4)
+    with pytest.raises(RuntimeError, match=r"inconsistent input_size: got 5,? expected 3"):
+        call(5, 2, 4)
+    with pytest.raises(RuntimeError, match=r"inconsistent hidden_size: got 6,? expected 4"):
+        call(3, 2, 6)
+    with pytest.raises(RuntimeError, match=r"batch size 2 doesn't match hidden0? batch size 7"):
+        call(3, 7, 4)

@@ -18,5 +18,6 @@ gradients, *ddp_join* for uneven batches,
 *fully_shard_collectives* for what it communicates when, *fully_shard_unused* for parameters without a
 gradient, *fully_shard_streams* and *fully_shard_offloading* for streams, buffers and GPUs, *fully_shard_meta*
 for modules without values, and *fully_shard_recovery* for errors. *tensor_parallel* is about layers that are
-cut.
+cut, *dtensors* about the tensors of which both are made. *state_dicts_by_name* and *optimizer_state_by_name*
+give states with the names of the plain module, *distributed_checkpoint* keeps them in a folder.
 """

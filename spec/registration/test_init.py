@@ -360,3 +360,28 @@ def test_a_class_before_module_is_initialised():
     assert [Net(width=2).width, Unready(width=2).width] == [2, 2]
     assert Net(width=2)._modules == {}
     assert not hasattr(Unready(width=2), "_modules")
+
+
+def test_a_misspelled_constructor_is_not_called():
+    """A class whose constructor is misspelled, such as ``_init_``, is a :class:`~torch.nn.Module` without
+    parameters.
+
+    Python calls ``__init__`` alone, with two underscores on either side. An optimizer then complains of an
+    empty parameter list, or ``forward`` of a missing attribute.
+    """
+
+    class Net(nn.Module):
+        def _init_(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+        def forward(self, x):
+            return self.layer(x)
+
+    net = Net()
+
+    assert list(net.parameters()) == []
+    with pytest.raises(ValueError, match="optimizer got an empty parameter list"):
+        torch.optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(AttributeError, match="'Net' object has no attribute 'layer'"):
+        net(torch.ones(2))

@@ -182,3 +182,48 @@ def test_apply_does_not_end_on_a_cycle():
 
     with pytest.raises(RecursionError, match="maximum recursion depth exceeded"):
         net.apply(lambda module: None)
+
+
+def test_a_class_name_matches_blocks_as_well():
+    """In ``net.apply(fn)``, ``"Conv" in type(m).__name__`` also matches a block named so, without a
+    ``weight``.
+
+    It raises ``AttributeError``. Ask ``isinstance(m, nn.Conv2d)`` instead. See
+    :meth:`torch.nn.Module.apply`.
+    """
+
+    class ConvBlock(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1)
+
+    def by_name(m):
+        if "Conv" in type(m).__name__:
+            nn.init.constant_(m.weight, 3.0)
+
+    def by_class(m):
+        if isinstance(m, nn.Conv2d):
+            nn.init.constant_(m.weight, 4.0)
+
+    net = ConvBlock()
+    with pytest.raises(AttributeError, match="'ConvBlock' object has no attribute 'weight'"):
+        net.apply(by_name)
+    assert net.conv.weight.item() == 3.0
+    assert net.apply(by_class).conv.weight.item() == 4.0
+
+
+def test_a_layer_without_bias_has_none_to_fill():
+    """In ``net.apply(fn)``, ``m.bias.data`` raises ``AttributeError`` for a layer made with ``bias=False``.
+
+    ``hasattr(m, "bias")`` is true all the same: ask ``m.bias is not None``. See
+    :meth:`torch.nn.Module.apply`.
+    """
+
+    def fill(m):
+        if hasattr(m, "bias"):
+            m.bias.data.fill_(5.0)
+
+    net = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 2, bias=False))
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'data'"):
+        net.apply(fill)
+    assert net[0].bias.item() == 5.0
