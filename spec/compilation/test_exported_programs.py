@@ -164,7 +164,7 @@ def test_loading_into_an_exported_module_loads_into_the_original():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_values_changed_after_the_export_are_seen():
     """A module of ``torch.export.export`` sees in-place changes of the original's weights, not replaced
     ones.
@@ -198,7 +198,7 @@ def test_a_tied_weight_has_two_names_in_a_program():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_the_flag_of_an_exported_module_says_nothing():
     """``training`` of an exported program's ``module()`` is ``True`` even if the module was exported in
     ``eval()``.
@@ -214,7 +214,7 @@ def test_the_flag_of_an_exported_module_says_nothing():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.2")
+@pytest.mark.since("2.1")
 def test_a_copy_of_a_program_is_independent():
     """``copy.deepcopy`` of an exported program, or of its ``module()``, copies the parameters as well."""
     net, x = Scale(), torch.tensor([[3.0, 3.0]])

@@ -110,8 +110,8 @@ def test_a_part_without_a_weight_raises_in_evaluation(name):
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("name", ["self_attn", "linear1", "linear2", "norm1", "norm2", "dropout", "dropout1"])
 def test_a_hook_on_a_part_keeps_a_layer_off_the_fast_path(name):
-    """A forward hook or pre-hook on a part of ``TransformerEncoderLayer`` runs in ``eval()`` under ``no_grad``
-    too.
+    """A forward hook or pre-hook on a part of ``TransformerEncoderLayer`` runs in ``eval()`` under
+    ``no_grad`` too.
 
     The layer stays off its fast path while one of its submodules has a hook (:issue:`128413`).
     """
