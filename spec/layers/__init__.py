@@ -10,7 +10,8 @@ are read between elements, *padding_layers* what is put around them, *folding* w
 moved. *recurrent_computation* and *recurrent_cells* say what recurrent layers compute; *recurrent_batches*,
 *packed_sequences*, *packed_indices*, *padded_sequences* and *moving_packed_sequences* what they take.
 *attention_masks*, *causal_hints*, *transformers*, *transformer_options*, *transformer_stacks*, *fast_path*
-and *nested_tensors* are about attention at work, *attention_rows* about what a query sees, *attention_errors*
+and *nested_tensors* are about attention at work, *own_transformer_layers* about layers of one's own,
+*attention_rows* about what a query sees, *caches* about keys that are kept, *attention_errors*
 about messages. *layer_shapes*, *recurrent_shapes*, *attention_shapes* and *loss_shapes* list the shapes that
 go in and come out. *reshaping* and *activations* are layers without any parameters, *activation_values* is
 what these compute, *similarities* and *one_hot* are about vectors, and *losses* are modules as well:

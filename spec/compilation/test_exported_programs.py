@@ -1,0 +1,235 @@
+"""The exported program itself: an object that is no module, and what can be read off it.
+
+``torch.export.export`` returns a program; ``program.module()`` makes a module of it. Both hold the tensors
+of the module that was exported.
+"""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+
+class Scale(nn.Module):
+    """A layer with a parameter, a buffer, a buffer that is not saved, and a plain tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([2.0, 3.0]))
+        self.register_buffer("mean", torch.tensor([1.0, 1.0]))
+        self.register_buffer("steps", torch.tensor(0.0), persistent=False)
+        self.shift = torch.tensor([5.0, 7.0])
+
+    def forward(self, x):
+        self.steps.add_(1)
+        return (x - self.mean) * self.weight + self.shift
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_a_program_is_no_module():
+    """The program of ``torch.export.export`` is no ``nn.Module``: calling it raises ``RuntimeError``.
+
+    It has no ``to``, ``eval`` or ``load_state_dict`` either: ``program.module()`` returns a module.
+    """
+    x = torch.tensor([[3.0, 3.0]])
+    program = torch.export.export(Scale(), (x,))
+
+    assert not isinstance(program, nn.Module)
+    with pytest.raises(RuntimeError, match="Unable to call ExportedProgram directly"):
+        program(x)
+    for name in ("to", "eval", "train", "load_state_dict", "forward"):
+        assert not hasattr(program, name)
+    assert program.module()(x).tolist() == [[9.0, 13.0]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_the_state_dict_of_a_program_is_an_attribute():
+    """``state_dict`` of an exported program is a dict, not a method: it holds the parameters themselves.
+
+    Persistent buffers are there as well; other buffers and plain tensors are in ``constants``.
+    """
+    net = Scale()
+    program = torch.export.export(net, (torch.rand(1, 2),))
+
+    assert sorted(program.state_dict) == ["mean", "weight"]
+    assert program.state_dict["weight"] is net.weight
+    assert sorted(program.constants) == ["shift", "steps"]
+    with pytest.raises(TypeError, match="object is not callable"):
+        program.state_dict()
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_names_of_parameters_and_buffers_of_a_program():
+    """``named_parameters()`` and ``named_buffers()`` of an exported program yield the module's own tensors.
+
+    Buffers that are not saved are among them, plain tensors are not. ``parameters()`` and ``buffers()`` give
+    the same without names.
+    """
+    net = Scale()
+    program = torch.export.export(net, (torch.rand(1, 2),))
+
+    parameters, buffers = dict(program.named_parameters()), dict(program.named_buffers())
+    assert list(parameters) == ["weight"]
+    assert parameters["weight"] is net.weight
+    assert sorted(buffers) == ["mean", "steps"]
+    assert all(buffer is net.get_buffer(name) for name, buffer in buffers.items())
+    assert [p is net.weight for p in program.parameters()] == [True]
+    assert len(list(program.buffers())) == 2
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_the_signature_sorts_tensors():
+    """``graph_signature`` of an exported program lists its ``parameters``, ``buffers`` and
+    ``non_persistent_buffers``.
+
+    ``inputs_to_parameters`` maps the names of inputs of the graph to those of parameters,
+    ``lifted_tensor_constants`` are plain tensors.
+    """
+    program = torch.export.export(Scale(), (torch.rand(1, 2),))
+    signature = program.graph_signature
+
+    assert list(signature.parameters) == ["weight"]
+    assert sorted(signature.buffers) == ["mean", "steps"]
+    assert list(signature.non_persistent_buffers) == ["steps"]
+    assert list(signature.lifted_tensor_constants) == ["shift"]
+    assert list(signature.inputs_to_parameters.values()) == ["weight"]
+    assert sorted(signature.inputs_to_buffers.values()) == ["mean", "steps"]
+    assert (len(signature.user_inputs), len(signature.user_outputs)) == (1, 1)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_the_graph_takes_parameters_as_inputs():
+    """``graph_module`` of an exported program has no parameters: its graph takes them as inputs.
+
+    Behind them come buffers and constants, and what ``forward`` takes at the end. ``program.module()`` has
+    the parameters again, and takes what ``forward`` took.
+    """
+    program = torch.export.export(Scale(), (torch.rand(1, 2),))
+    inputs = [node.name for node in program.graph.nodes if node.op == "placeholder"]
+    signature = program.graph_signature
+
+    assert list(program.graph_module.parameters()) == []
+    assert list(program.graph_module.buffers()) == []
+    assert len(inputs) == 5
+    assert signature.inputs_to_parameters[inputs[0]] == "weight"
+    assert inputs[4] == signature.user_inputs[0]
+    with pytest.raises(TypeError, match="missing 4 required positional arguments"):
+        program.graph_module(torch.rand(1, 2))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_modules_of_a_program_share_everything():
+    """Each ``module()`` of an exported program is a new module with the parameters and buffers of the
+    original.
+
+    What one of them counts in a buffer, all of them and the original have.
+    """
+    net, x = Scale(), torch.rand(1, 2)
+    program = torch.export.export(net, (x,))
+    net.steps.zero_()
+    first, second = program.module(), program.module()
+
+    first(x)
+    first(x)
+
+    assert first is not second
+    assert first.weight is second.weight is net.weight
+    assert (net.steps.item(), second.steps.item(), program.module().steps.item()) == (2.0, 2.0, 2.0)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_loading_into_an_exported_module_loads_into_the_original():
+    """``load_state_dict`` of an exported program's ``module()`` also changes the module that was exported.
+
+    So does a step of an optimizer, or a cast: to be rid of that, export a ``copy.deepcopy``.
+    """
+    net, x = Scale(), torch.tensor([[3.0, 3.0]])
+    net.shift = 0.0
+    module = torch.export.export(net, (x,)).module()
+
+    module.load_state_dict({"weight": torch.tensor([4.0, 6.0]), "mean": torch.zeros(2)})
+
+    assert (net.weight.tolist(), net.mean.tolist()) == ([4.0, 6.0], [0.0, 0.0])
+    assert net(x).tolist() == [[12.0, 18.0]]
+    module.double()
+    assert net.weight.dtype == torch.float64
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_values_changed_after_the_export_are_seen():
+    """A module of ``torch.export.export`` sees in-place changes of the original's weights, not replaced
+    ones.
+
+    A new ``Parameter`` in the original is another object than the one that the program holds.
+    """
+    net, x = Scale(), torch.tensor([[3.0, 3.0]])
+    program = torch.export.export(net, (x,))
+    with torch.no_grad():
+        net.weight.fill_(10.0)
+    assert program.module()(x).tolist() == [[25.0, 27.0]]
+
+    net.weight = nn.Parameter(torch.tensor([0.0, 0.0]))
+    assert program.module()(x).tolist() == [[25.0, 27.0]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_a_tied_weight_has_two_names_in_a_program():
+    """``state_dict`` of an exported program has a tied weight under both names; ``module()`` ties it again.
+
+    It is one object there, and ``parameters()`` of the module yields it once.
+    """
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    net[1].weight = net[0].weight
+    program = torch.export.export(net, (torch.rand(1, 2),))
+
+    assert sorted(program.state_dict) == ["0.bias", "0.weight", "1.bias", "1.weight"]
+    assert program.state_dict["0.weight"] is program.state_dict["1.weight"]
+    assert len(list(program.module().parameters())) == 3
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_the_flag_of_an_exported_module_says_nothing():
+    """``training`` of an exported program's ``module()`` is ``True`` even if the module was exported in
+    ``eval()``.
+
+    What counts is the mode at the export: dropout stays off, or on.
+    """
+    x = torch.ones(1, 4)
+    for mode, expected in ((True, 0.0), (False, 4.0)):
+        net = nn.Sequential(nn.Dropout(1.0)).train(mode)
+        module = torch.export.export(net, (x,)).module()
+        assert module.training is True
+        assert module(x).sum().item() == expected
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.1")
+def test_a_copy_of_a_program_is_independent():
+    """``copy.deepcopy`` of an exported program, or of its ``module()``, copies the parameters as well."""
+    net, x = Scale(), torch.tensor([[3.0, 3.0]])
+    program = torch.export.export(net, (x,))
+    copies = [copy.deepcopy(program).module(), copy.deepcopy(program.module())]
+    with torch.no_grad():
+        net.weight.zero_()
+
+    assert [made(x).tolist() for made in copies] == [[[9.0, 13.0]]] * 2
+    assert program.module()(x).tolist() == [[5.0, 7.0]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_only_modules_are_exported():
+    """``torch.export.export`` raises ``ValueError`` for a function: it has to be an ``nn.Module``."""
+    with pytest.raises(ValueError, match=r"Expected `mod` to be an instance of `torch\.nn\.Module`"):
+        torch.export.export(lambda x: x + 1, (torch.rand(2),))
