@@ -11,37 +11,22 @@ import torch
 from torch import nn
 
 
-class Scale(nn.Module):
-    """A layer with a parameter, a buffer, a buffer that is not saved, and a plain tensor."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([2.0, 3.0]))
-        self.register_buffer("mean", torch.tensor([1.0, 1.0]))
-        self.register_buffer("steps", torch.tensor(0.0), persistent=False)
-        self.shift = torch.tensor([5.0, 7.0])
-
-    def forward(self, x):
-        self.steps.add_(1)
-        return (x - self.mean) * self.weight + self.shift
-
-
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 def test_a_program_is_no_module():
-    """The program of ``torch.export.export`` is no ``nn.Module``: calling it raises ``RuntimeError``.
+    """What ``torch.export.export`` returns is not an ``nn.Module``: calling it raises ``RuntimeError``.
 
     It has no ``to``, ``eval`` or ``load_state_dict`` either: ``program.module()`` returns a module.
     """
-    x = torch.tensor([[3.0, 3.0]])
-    program = torch.export.export(Scale(), (x,))
+    net, x = nn.Linear(2, 1), torch.tensor([[3.0, 3.0]])
+    program = torch.export.export(net, (x,))
 
     assert not isinstance(program, nn.Module)
     with pytest.raises(RuntimeError, match="Unable to call ExportedProgram directly"):
         program(x)
     for name in ("to", "eval", "train", "load_state_dict", "forward"):
         assert not hasattr(program, name)
-    assert program.module()(x).tolist() == [[9.0, 13.0]]
+    assert program.module()(x).tolist() == net(x).tolist()
 
 
 @pytest.mark.needs("compile")
@@ -49,14 +34,15 @@ def test_a_program_is_no_module():
 def test_the_state_dict_of_a_program_is_an_attribute():
     """``state_dict`` of an exported program is a dict, not a method: it holds the parameters themselves.
 
-    Persistent buffers are there as well; other buffers and plain tensors are in ``constants``.
+    Persistent buffers are there as well; other buffers are in ``constants``.
     """
-    net = Scale()
-    program = torch.export.export(net, (torch.rand(1, 2),))
+    net = nn.BatchNorm1d(2)
+    net.register_buffer("num_batches_tracked", torch.tensor(0), persistent=False)
+    program = torch.export.export(net, (torch.rand(3, 2),))
 
-    assert sorted(program.state_dict) == ["mean", "weight"]
+    assert sorted(program.state_dict) == ["bias", "running_mean", "running_var", "weight"]
     assert program.state_dict["weight"] is net.weight
-    assert sorted(program.constants) == ["shift", "steps"]
+    assert list(program.constants) == ["num_batches_tracked"]
     with pytest.raises(TypeError, match="object is not callable"):
         program.state_dict()
 
@@ -66,19 +52,19 @@ def test_the_state_dict_of_a_program_is_an_attribute():
 def test_names_of_parameters_and_buffers_of_a_program():
     """``named_parameters()`` and ``named_buffers()`` of an exported program yield the module's own tensors.
 
-    Buffers that are not saved are among them, plain tensors are not. ``parameters()`` and ``buffers()`` give
-    the same without names.
+    Buffers that are not saved are among them. ``parameters()`` and ``buffers()`` give the same without names.
     """
-    net = Scale()
-    program = torch.export.export(net, (torch.rand(1, 2),))
+    net = nn.BatchNorm1d(2)
+    net.register_buffer("num_batches_tracked", torch.tensor(0), persistent=False)
+    program = torch.export.export(net, (torch.rand(3, 2),))
 
     parameters, buffers = dict(program.named_parameters()), dict(program.named_buffers())
-    assert list(parameters) == ["weight"]
-    assert parameters["weight"] is net.weight
-    assert sorted(buffers) == ["mean", "steps"]
+    assert list(parameters) == ["weight", "bias"]
+    assert [p is q for p, q in zip(net.parameters(), program.parameters(), strict=True)] == [True, True]
+    assert (parameters["weight"] is net.weight, parameters["bias"] is net.bias) == (True, True)
+    assert sorted(buffers) == ["num_batches_tracked", "running_mean", "running_var"]
     assert all(buffer is net.get_buffer(name) for name, buffer in buffers.items())
-    assert [p is net.weight for p in program.parameters()] == [True]
-    assert len(list(program.buffers())) == 2
+    assert len(list(program.buffers())) == 3
 
 
 @pytest.mark.needs("compile")
@@ -90,15 +76,22 @@ def test_the_signature_sorts_tensors():
     ``inputs_to_parameters`` maps the names of inputs of the graph to those of parameters,
     ``lifted_tensor_constants`` are plain tensors.
     """
-    program = torch.export.export(Scale(), (torch.rand(1, 2),))
+
+    class Shifted(nn.BatchNorm1d):
+        def forward(self, x):
+            return super().forward(x) + self.shift
+
+    net = Shifted(2)
+    net.shift = torch.tensor([5.0, 7.0])
+    net.register_buffer("num_batches_tracked", torch.tensor(0), persistent=False)
+    program = torch.export.export(net, (torch.rand(3, 2),))
     signature = program.graph_signature
 
-    assert list(signature.parameters) == ["weight"]
-    assert sorted(signature.buffers) == ["mean", "steps"]
-    assert list(signature.non_persistent_buffers) == ["steps"]
+    assert list(signature.parameters) == list(signature.inputs_to_parameters.values()) == ["weight", "bias"]
+    assert sorted(signature.buffers) == ["num_batches_tracked", "running_mean", "running_var"]
+    assert sorted(signature.inputs_to_buffers.values()) == sorted(signature.buffers)
+    assert list(signature.non_persistent_buffers) == ["num_batches_tracked"]
     assert list(signature.lifted_tensor_constants) == ["shift"]
-    assert list(signature.inputs_to_parameters.values()) == ["weight"]
-    assert sorted(signature.inputs_to_buffers.values()) == ["mean", "steps"]
     assert (len(signature.user_inputs), len(signature.user_outputs)) == (1, 1)
 
 
@@ -107,33 +100,31 @@ def test_the_signature_sorts_tensors():
 def test_the_graph_takes_parameters_as_inputs():
     """``graph_module`` of an exported program has no parameters: its graph takes them as inputs.
 
-    Behind them come buffers and constants, and what ``forward`` takes at the end. ``program.module()`` has
+    Behind them come buffers, and what ``forward`` takes at the end. ``program.module()`` has
     the parameters again, and takes what ``forward`` took.
     """
-    program = torch.export.export(Scale(), (torch.rand(1, 2),))
+    program = torch.export.export(nn.BatchNorm1d(2), (torch.rand(3, 2),))
     inputs = [node.name for node in program.graph.nodes if node.op == "placeholder"]
     signature = program.graph_signature
 
     assert list(program.graph_module.parameters()) == []
     assert list(program.graph_module.buffers()) == []
-    assert len(inputs) == 5
-    assert signature.inputs_to_parameters[inputs[0]] == "weight"
-    assert inputs[4] == signature.user_inputs[0]
-    with pytest.raises(TypeError, match="missing 4 required positional arguments"):
-        program.graph_module(torch.rand(1, 2))
+    assert len(inputs) == 6
+    assert [signature.inputs_to_parameters[name] for name in inputs[:2]] == ["weight", "bias"]
+    assert inputs[5] == signature.user_inputs[0]
+    with pytest.raises(TypeError, match="missing 5 required positional arguments"):
+        program.graph_module(torch.rand(3, 2))
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.2")
 def test_modules_of_a_program_share_everything():
-    """Each ``module()`` of an exported program is a new module with the parameters and buffers of the
-    original.
+    """Each ``module()`` of an exported program is a new module with the original's parameters and buffers.
 
     What one of them counts in a buffer, all of them and the original have.
     """
-    net, x = Scale(), torch.rand(1, 2)
+    net, x = nn.BatchNorm1d(2), torch.rand(3, 2)
     program = torch.export.export(net, (x,))
-    net.steps.zero_()
     first, second = program.module(), program.module()
 
     first(x)
@@ -141,24 +132,26 @@ def test_modules_of_a_program_share_everything():
 
     assert first is not second
     assert first.weight is second.weight is net.weight
-    assert (net.steps.item(), second.steps.item(), program.module().steps.item()) == (2.0, 2.0, 2.0)
+    counts = [one.num_batches_tracked.item() for one in (net, second, program.module())]
+    assert counts == [2, 2, 2]
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
-def test_loading_into_an_exported_module_loads_into_the_original():
+def test_loading_into_an_exported_module_loads_into_both():
     """``load_state_dict`` of an exported program's ``module()`` also changes the module that was exported.
 
     So does a step of an optimizer, or a cast: to be rid of that, export a ``copy.deepcopy``.
     """
-    net, x = Scale(), torch.tensor([[3.0, 3.0]])
-    net.shift = 0.0
+    net, x = nn.BatchNorm1d(2).eval(), torch.tensor([[3.0, 3.0]])
     module = torch.export.export(net, (x,)).module()
 
-    module.load_state_dict({"weight": torch.tensor([4.0, 6.0]), "mean": torch.zeros(2)})
+    module.load_state_dict(
+        {**net.state_dict(), "bias": torch.tensor([4.0, 6.0]), "running_mean": x[0].clone()}
+    )
 
-    assert (net.weight.tolist(), net.mean.tolist()) == ([4.0, 6.0], [0.0, 0.0])
-    assert net(x).tolist() == [[12.0, 18.0]]
+    assert (net.bias.tolist(), net.running_mean.tolist()) == ([4.0, 6.0], [3.0, 3.0])
+    assert net(x).tolist() == module(x).tolist() == [[4.0, 6.0]]
     module.double()
     assert net.weight.dtype == torch.float64
 
@@ -171,14 +164,14 @@ def test_values_changed_after_the_export_are_seen():
 
     A new ``Parameter`` in the original is another object than the one that the program holds.
     """
-    net, x = Scale(), torch.tensor([[3.0, 3.0]])
+    net, x = nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 2.0]])
     program = torch.export.export(net, (x,))
     with torch.no_grad():
         net.weight.fill_(10.0)
-    assert program.module()(x).tolist() == [[25.0, 27.0]]
+    assert program.module()(x).tolist() == [[50.0]]
 
-    net.weight = nn.Parameter(torch.tensor([0.0, 0.0]))
-    assert program.module()(x).tolist() == [[25.0, 27.0]]
+    net.weight = nn.Parameter(torch.tensor([[0.0, 0.0]]))
+    assert program.module()(x).tolist() == [[50.0]]
 
 
 @pytest.mark.needs("compile")
@@ -217,14 +210,14 @@ def test_the_flag_of_an_exported_module_says_nothing():
 @pytest.mark.since("2.1")
 def test_a_copy_of_a_program_is_independent():
     """``copy.deepcopy`` of an exported program, or of its ``module()``, copies the parameters as well."""
-    net, x = Scale(), torch.tensor([[3.0, 3.0]])
-    program = torch.export.export(net, (x,))
+    net, x = nn.Linear(2, 1), torch.tensor([[3.0, 2.0]])
+    program, expected = torch.export.export(net, (x,)), net(x).tolist()
     copies = [copy.deepcopy(program).module(), copy.deepcopy(program.module())]
     with torch.no_grad():
         net.weight.zero_()
 
-    assert [made(x).tolist() for made in copies] == [[[9.0, 13.0]]] * 2
-    assert program.module()(x).tolist() == [[5.0, 7.0]]
+    assert [made(x).tolist() for made in copies] == [expected] * 2
+    assert program.module()(x).tolist() == [net.bias.tolist()]
 
 
 @pytest.mark.needs("compile")

@@ -57,8 +57,7 @@ def test_a_mark_that_a_weight_contradicts():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_a_mark_that_another_input_contradicts():
-    """If only one of two inputs that are added is marked by ``mark_dynamic``, ``ConstraintViolationError``
-    is raised.
+    """``ConstraintViolationError`` is raised if one of two added inputs is marked by ``mark_dynamic``.
 
     The unmarked one has a fixed size, and so has the sum. Mark both.
     """

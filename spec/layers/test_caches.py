@@ -13,10 +13,9 @@ from torch import nn
 
 
 def test_a_step_with_cached_keys_gives_the_row_of_the_whole():
-    """``F.scaled_dot_product_attention`` of one query, all keys so far and no mask gives the row of causal
-    attention.
+    """``F.scaled_dot_product_attention`` of one query and the keys so far gives its row of causal attention.
 
-    ``is_causal=True`` would hide all keys but the first from it.
+    No mask is needed. ``is_causal=True`` would hide all keys but the first from it.
     """
     query, key, value = torch.rand(3, 1, 5, 4).double().unbind()
     whole = F.scaled_dot_product_attention(query, key, value, is_causal=True)
@@ -30,8 +29,7 @@ def test_a_step_with_cached_keys_gives_the_row_of_the_whole():
 
 
 def test_places_not_yet_filled_have_to_be_masked():
-    """In attention to a key cache of fixed length, empty places get weight as well unless ``attn_mask``
-    hides them.
+    """``F.scaled_dot_product_attention`` gives empty places of a key cache weight unless a mask hides them.
 
     A key of zeros has a score of 0, not of ``-inf``. A mask of ``True`` for the places up to the step does
     it.
@@ -49,11 +47,10 @@ def test_places_not_yet_filled_have_to_be_masked():
 
 @pytest.mark.parametrize("how", ["written in place", "joined"])
 def test_a_cache_keeps_the_graph_of_earlier_calls(how):
-    """Keys cached with gradients enabled make the next ``backward()`` raise ``RuntimeError``, and
-    ``deepcopy`` as well.
+    """Keys cached with gradients enabled make the next ``backward()`` raise ``RuntimeError``.
 
-    The cache is no leaf: it holds the graph of earlier steps. Fill it under ``no_grad``, or with
-    ``key.detach()``.
+    ``deepcopy`` of the module raises as well. The cache is no leaf: it holds the graph of earlier steps. Fill
+    it under ``no_grad``, or with ``key.detach()``.
     """
 
     class Cached(nn.Module):
@@ -77,11 +74,9 @@ def test_a_cache_keeps_the_graph_of_earlier_calls(how):
     with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
         copy.deepcopy(layer)
 
-    layer = Cached()
     with torch.no_grad():
-        layer(x, 0)
+        (layer := Cached())(x, 0)
     layer(x, 1).backward()
-    assert copy.deepcopy(layer.weight).grad is None
     assert layer.weight.grad is not None
 
 

@@ -38,10 +38,9 @@ def test_overridden_methods_are_skipped_on_the_fast_path():
 
 
 def test_overridden_methods_of_a_decoder_layer_are_called():
-    """In ``eval()`` under ``no_grad``, a ``TransformerDecoderLayer`` calls overridden ``_sa_block``,
-    ``_mha_block`` and ``_ff_block``.
+    """``TransformerDecoderLayer`` calls overridden ``_sa_block``, ``_mha_block`` and ``_ff_block``.
 
-    A decoder layer has no fast path of its own.
+    So it does in ``eval()`` under ``no_grad``: a decoder layer has no fast path of its own.
     """
     calls = []
 
@@ -66,9 +65,8 @@ def test_overridden_methods_of_a_decoder_layer_are_called():
 
 
 @pytest.mark.parametrize("name", ["linear1", "linear2", "norm1", "norm2"])
-def test_a_part_with_another_forward_is_skipped_on_the_fast_path(name):
-    """On its fast path ``TransformerEncoderLayer`` ignores what the ``forward`` of a ``Linear`` or
-    ``LayerNorm`` put into it does.
+def test_the_fast_path_skips_parts_of_ones_own(name):
+    """On its fast path ``TransformerEncoderLayer`` ignores the ``forward`` of a ``Linear`` or ``LayerNorm``.
 
     Only ``weight`` and ``bias`` of the part are read: an adapter in a subclass of ``nn.Linear`` is without
     effect.
@@ -146,10 +144,10 @@ def test_a_hook_on_a_part_was_skipped_on_the_fast_path(name):
 
 
 def test_attention_of_ones_own_in_a_layer():
-    """``TransformerEncoderLayer`` calls a ``self_attn`` of your own with ``attn_mask``,
-    ``key_padding_mask``, ``is_causal`` and ``need_weights``.
+    """``TransformerEncoderLayer`` calls a ``self_attn`` of your own with one tensor thrice, and keywords.
 
-    It is called with the same tensor three times, and the first of what it returns is used. In ``eval()`` the
+    These are ``attn_mask``, ``key_padding_mask``, ``is_causal`` and ``need_weights=False``. The first of what
+    it returns is used. In ``eval()`` the
     layer asks for attributes of ``MultiheadAttention`` first: ``AttributeError``.
     """
 
@@ -172,7 +170,7 @@ def test_attention_of_ones_own_in_a_layer():
         layer(x)
 
 
-def test_attention_with_another_forward_is_skipped_on_the_fast_path():
+def test_the_fast_path_skips_attention_of_ones_own():
     """On its fast path ``TransformerEncoderLayer`` does not call a ``forward`` assigned to its ``self_attn``.
 
     A wrapper that asks for ``need_weights=True`` sees nothing there.
@@ -223,8 +221,7 @@ def test_keywords_that_an_encoder_passes_to_its_layers():
 
 @pytest.mark.since("2.1")
 def test_keywords_that_a_decoder_passes_to_its_layers():
-    """``TransformerDecoder`` calls each layer with masks, padding masks and causal hints, of ``tgt`` and of
-    ``memory``.
+    """``TransformerDecoder`` calls each layer with masks, padding and causal hints of ``tgt`` and ``memory``.
 
     They are ``tgt_mask``, ``tgt_key_padding_mask``, ``tgt_is_causal`` and three for ``memory``, as keywords.
     """
