@@ -239,7 +239,10 @@ def test_folded_blocks_are_printed_in_full_once():
 @pytest.mark.question("Q117")
 def test_a_sequential_folds_nothing():
     """``repr`` of a ``Sequential`` shows every child on a separate line, even if they print alike."""
-    assert repr(nn.Sequential(nn.ReLU(), nn.ReLU())) == "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)"
+    alike = nn.Sequential(*(nn.ReLU() for _ in range(4)))
+
+    assert repr(alike).splitlines() == ["Sequential(", *(f"  ({i}): ReLU()" for i in range(4)), ")"]
+    assert repr(nn.Sequential(alike, alike, alike)).count("): ReLU()") == 12
 
 
 def test_an_empty_module_list_prints_its_name():
