@@ -286,10 +286,10 @@ def test_one_cycle_ends_before_its_last_step():
         ({"total_steps": 0}, "Expected positive integer total_steps, but got 0"),
         ({"total_steps": 2.5}, "Expected positive integer total_steps, but got 2.5"),
         ({"epochs": 2, "steps_per_epoch": 0}, "Expected positive integer steps_per_epoch, but got 0"),
-        ({"epochs": 0, "steps_per_epoch": 2}, "Expected positive integer epochs, but got 0"),
+        ({"epochs": 2, "steps_per_epoch": -3}, "Expected positive integer steps_per_epoch, but got -3"),
+        ({"epochs": -2, "steps_per_epoch": -3}, "Expected positive integer epochs, but got -2"),
         ({}, "You must define either total_steps OR"),
     ],
-    ids=["zero", "float", "no_steps", "no_epochs", "none"],
 )
 def test_one_cycle_wants_a_length(options, message):
     """``OneCycleLR`` raises ``ValueError`` unless ``total_steps``, or ``epochs`` and ``steps_per_epoch``, is

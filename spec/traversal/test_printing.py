@@ -98,10 +98,10 @@ def test_names_of_children_are_printed():
 
 def test_an_empty_slot_is_printed():
     """``print(net)`` shows a child registered as ``None`` like this: ``(head): None``."""
-    net = nn.Module()
-    net.add_module("head", None)
+    for net in (nn.Module(), nn.Sequential(), nn.ModuleDict()):
+        net.add_module("head", None)
 
-    assert repr(net) == "Module(\n  (head): None\n)"
+        assert repr(net) == f"{type(net).__name__}(\n  (head): None\n)"
 
 
 def test_a_shared_child_is_printed_each_time():
