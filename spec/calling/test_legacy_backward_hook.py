@@ -267,8 +267,9 @@ def test_without_a_tensor_the_call_fails(output, error, message):
     """
     net = Apply(lambda: output)
     net.register_backward_hook(lambda *given: None)
-    with pytest.raises(error, match=message):
-        net()
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad), pytest.raises(error, match=message):
+            net()
 
 
 def test_without_a_graph_a_legacy_hook_does_nothing():

@@ -18,7 +18,7 @@ def test_arguments_keep_their_defaults():
     """
 
     class Net(nn.Module):
-        def forward(self, x, y=3, *, z=2):
+        def forward(self, x, y=3, *, z=2.0, shift=None):
             return x + y * z
 
     class Rest(nn.Module):

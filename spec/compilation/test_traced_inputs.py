@@ -222,10 +222,10 @@ def test_a_dict_is_read_by_its_keys():
 
     class Net(nn.Module):
         def forward(self, parts):
-            return parts["a"] * 10 + parts["b"]
+            return parts["b"] * 10 + parts["c"]
 
-    a, b = torch.tensor([3.0]), torch.tensor([5.0])
-    traced = torch.jit.trace(Net(), ({"a": a, "b": b},))
+    b, c = torch.tensor([3.0]), torch.tensor([5.0])
+    traced = torch.jit.trace(Net(), ({"b": b, "c": c},))
 
-    assert traced({"b": b * 2, "a": a}).item() == 40.0
-    assert traced({"c": b * 7, "a": a, "b": b * 3}).item() == 45.0
+    assert traced({"c": c * 2, "b": b}).item() == 40.0
+    assert traced({"d": c * 7, "b": b, "c": c * 3, "a": c * 11}).item() == 45.0

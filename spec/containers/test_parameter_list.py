@@ -87,11 +87,11 @@ def test_a_module_in_it_is_registered():
 )
 def test_it_is_filled_from_any_iterable(kind):
     """A ``ParameterList`` built from an iterable or another ``ParameterList`` holds the same parameters."""
-    a, b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
+    parameters = [nn.Parameter(torch.rand(2)) for _ in range(12)]
 
-    values = nn.ParameterList(kind([a, b]))
+    values = nn.ParameterList(kind(parameters))
 
-    assert [id(p) for p in values] == [id(a), id(b)]
+    assert [id(p) for p in values] == [id(p) for p in parameters]
 
 
 def test_a_list_of_nothing_is_empty():
@@ -120,10 +120,10 @@ def test_a_tensor_is_not_taken_apart(value):
 
 def test_an_index_counts_from_both_ends():
     """``values[i]`` of a ``ParameterList`` is the element at position ``i``, from the end if negative."""
-    values = nn.ParameterList(["a", "b", "c"])
+    values = nn.ParameterList("abcdefghijkl")
 
-    assert [values[0], values[1], values[2]] == ["a", "b", "c"]
-    assert [values[-3], values[-2], values[-1]] == ["a", "b", "c"]
+    assert [values[i] for i in range(12)] == list("abcdefghijkl")
+    assert [values[i] for i in range(-12, 0)] == list("abcdefghijkl")
     with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
         values[1.0]
 

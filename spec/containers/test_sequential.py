@@ -30,6 +30,9 @@ def test_modules_run_in_the_order_given():
     named = nn.Sequential(OrderedDict([("stem", net), ("head", nn.Softplus())]))
     assert torch.equal(named(x), nn.functional.softplus(expected))
 
+    widening = nn.Sequential(*(nn.Linear(width, width + 1) for width in range(1, 13)))
+    assert widening(torch.rand(4, 1)).shape == (4, 13)
+
 
 @pytest.mark.claim("N5-05")
 def test_positional_modules_are_numbered():
@@ -253,12 +256,12 @@ def test_an_empty_sequential_is_false():
 
 def test_iteration_yields_each_place():
     """Iterating over a ``Sequential`` yields its layers in order, a repeated layer each time."""
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    net = nn.Sequential(relu, relu, tanh, relu, gelu)
+    relu, tanh, others = nn.ReLU(), nn.Tanh(), [nn.GELU() for _ in range(9)]
+    net = nn.Sequential(relu, relu, tanh, relu, *others)
 
-    assert list(net) == [relu, relu, tanh, relu, gelu]
-    assert list(reversed(net)) == [gelu, relu, tanh, relu, relu]
-    assert list(net.children()) == [relu, tanh, gelu]
+    assert list(net) == [relu, relu, tanh, relu, *others]
+    assert list(reversed(net)) == [*others[::-1], relu, tanh, relu, relu]
+    assert list(net.children()) == [relu, tanh, *others]
 
 
 def test_in_asks_for_the_very_layer():

@@ -16,11 +16,11 @@ def test_an_index_counts_from_either_end():
 
     It counts positions, whatever the names are: a layer by its name is ``net.head``.
     """
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    net = nn.Sequential(relu, tanh, gelu)
+    relu, tanh, gelu, others = nn.ReLU(), nn.Tanh(), nn.GELU(), [nn.ELU() for _ in range(9)]
+    net = nn.Sequential(relu, tanh, gelu, *others)
 
-    assert [net[0], net[1], net[2]] == [relu, tanh, gelu]
-    assert [net[-3], net[-2], net[-1]] == [relu, tanh, gelu]
+    assert [net[i] for i in range(12)] == [relu, tanh, gelu, *others]
+    assert [net[i] for i in range(-12, 0)] == [relu, tanh, gelu, *others]
 
     named = nn.Sequential(OrderedDict([("1", relu), ("head", tanh), ("0", gelu)]))
     assert [named[0], named[1], named[2], named[-1]] == [relu, tanh, gelu, gelu]
@@ -84,6 +84,9 @@ def test_a_slice_is_a_sequential_of_the_same_layers():
     assert type(net[1:2]) is nn.Sequential
     assert net[:] is not net
     assert len(net) == 4
+
+    layers = [nn.ReLU() for _ in range(12)]
+    assert list(nn.Sequential(*layers)[2:]) == layers[2:]
 
 
 @pytest.mark.question("Q23")
@@ -190,6 +193,11 @@ def test_deletion_numbers_the_rest_afresh():
 
     del net[0]
     assert list(net._modules.items()) == [("0", gelu), ("1", elu)]
+
+    net.extend([nn.ReLU() for _ in range(11)])
+    rest = list(net)[1:]
+    del net[0]
+    assert list(net._modules.items()) == [(str(i), layer) for i, layer in enumerate(rest)]
 
 
 def test_deletion_counts_from_the_end():

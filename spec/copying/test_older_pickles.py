@@ -139,9 +139,11 @@ def test_attributes_of_the_module_stay():
     """``Module.__setstate__(state)`` sets the attributes in ``state`` and keeps the module's others."""
     net = nn.Linear(2, 3)
     net.width, net.depth = 2, 3
+    before = dict(vars(net))
     net.__setstate__({"width": 5})
 
     assert [net.width, net.depth, net.in_features] == [5, 3, 2]
+    assert [name for name, value in before.items() if vars(net)[name] is not value] == ["width"]
 
 
 def test_an_older_convolution():

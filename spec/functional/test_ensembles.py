@@ -20,11 +20,12 @@ def test_parameters_and_buffers_are_stacked():
     for number, model in enumerate(models):
         nn.init.constant_(model.weight, number + 2.0)
         model.running_mean += number + 5.0
+        model.register_buffer("shift", torch.tensor(number), persistent=False)
 
     parameters, buffers = stack_module_state(models)
 
     assert list(parameters) == ["weight", "bias"]
-    assert list(buffers) == ["running_mean", "running_var", "num_batches_tracked"]
+    assert list(buffers) == ["running_mean", "running_var", "num_batches_tracked", "shift"]
     assert parameters["weight"].tolist() == [[2.0, 2.0], [3.0, 3.0], [4.0, 4.0]]
     assert buffers["running_mean"].tolist() == [[5.0, 5.0], [6.0, 6.0], [7.0, 7.0]]
 

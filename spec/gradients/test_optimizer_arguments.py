@@ -255,10 +255,11 @@ def test_an_unknown_option_is_kept():
     weight = nn.Parameter(torch.tensor([3.0]))
     weight.grad = torch.tensor([2.0])
     optimizer = optim.SGD([{"params": [weight], "learning_rate": 0.25, "name": "head"}], lr=0.5)
+    optimizer.add_param_group({"params": [nn.Parameter(torch.rand(2))], "name": "body"})
     optimizer.step()
 
     assert weight.tolist() == [2.0]
-    assert optimizer.state_dict()["param_groups"][0]["name"] == "head"
+    assert [group["name"] for group in optimizer.state_dict()["param_groups"]] == ["head", "body"]
     assert optimizer.param_groups[0]["learning_rate"] == 0.25
     with pytest.raises(TypeError, match="unexpected keyword argument 'learning_rate'"):
         optim.SGD([weight], lr=0.5, learning_rate=0.25)

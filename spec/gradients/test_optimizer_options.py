@@ -107,7 +107,8 @@ def test_a_tensor_for_the_rate_excludes_foreach():
 
     with pytest.raises(ValueError, match="lr as a Tensor is not supported for capturable=False and foreach"):
         Adam([weight], lr=torch.tensor(0.5), foreach=True)
-    assert Adam([weight], lr=torch.tensor(0.5), foreach=False).param_groups[0]["foreach"] is False
+    for options in ({"foreach": False, "capturable": False}, {"foreach": True, "capturable": True}):
+        assert options.items() <= Adam([weight], lr=torch.tensor(0.5), **options).param_groups[0].items()
 
 
 def test_foreach_is_not_the_default_on_the_cpu(monkeypatch):

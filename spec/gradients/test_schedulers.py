@@ -234,8 +234,9 @@ def test_a_new_exponential_lr_decayed_once_more():
     [
         (lr_scheduler.LambdaLR, {"lr_lambda": lambda epoch: 1 / (1 + epoch)}, [0.1, 0.1]),
         (lr_scheduler.StepLR, {"step_size": 2, "gamma": 0.5}, [0.125, 0.25]),
+        (lr_scheduler.CosineAnnealingLR, {"T_max": 4}, [0.0, 0.0]),
+        (lr_scheduler.ExponentialLR, {"gamma": 0.5}, [0.03125, 0.25]),
     ],
-    ids=["LambdaLR", "StepLR"],
 )
 def test_loading_a_scheduler_leaves_the_rate(make, options, rates):
     """``load_state_dict`` of a scheduler such as ``StepLR`` leaves the ``lr`` of the optimizer as it is.
@@ -246,9 +247,8 @@ def test_loading_a_scheduler_leaves_the_rate(make, options, rates):
     """
     optimizer, other = (SGD([nn.Parameter(torch.rand(2))], lr=0.5) for _ in range(2))
     scheduler, resumed = make(optimizer, **options), make(other, **options)
-    for _ in range(3):
-        optimizer.step()
-        scheduler.step()
+    for each in (optimizer, scheduler) * 3:
+        each.step()
 
     resumed.load_state_dict(scheduler.state_dict())
     assert [resumed.last_epoch, other.param_groups[0]["lr"]] == [3, 0.5]
@@ -286,10 +286,10 @@ def test_one_cycle_ends_before_its_last_step():
         ({"total_steps": 0}, "Expected positive integer total_steps, but got 0"),
         ({"total_steps": 2.5}, "Expected positive integer total_steps, but got 2.5"),
         ({"epochs": 2, "steps_per_epoch": 0}, "Expected positive integer steps_per_epoch, but got 0"),
-        ({"epochs": 0, "steps_per_epoch": 2}, "Expected positive integer epochs, but got 0"),
+        ({"epochs": 2, "steps_per_epoch": -3}, "Expected positive integer steps_per_epoch, but got -3"),
+        ({"epochs": -2, "steps_per_epoch": -3}, "Expected positive integer epochs, but got -2"),
         ({}, "You must define either total_steps OR"),
     ],
-    ids=["zero", "float", "no_steps", "no_epochs", "none"],
 )
 def test_one_cycle_wants_a_length(options, message):
     """``OneCycleLR`` raises ``ValueError`` unless ``total_steps``, or ``epochs`` and ``steps_per_epoch``, is

@@ -44,12 +44,16 @@ def test_a_query_of_another_batch():
 
 
 def test_other_features_than_the_embedding():
-    """``MultiheadAttention`` raises ``AssertionError`` naming ``embed_dim`` and the size of the query
-    it got.
-    """
-    layer, x = nn.MultiheadAttention(4, 2), torch.rand(2, 3, 6)
+    """``MultiheadAttention`` raises an error naming ``embed_dim`` and the query's last size if they differ.
 
-    with pytest.raises(AssertionError, match="was expecting embedding dimension of 4, but got 6"):
+    It is an ``AssertionError``; on the fast path, in ``eval()`` under ``no_grad``, a ``RuntimeError``.
+    """
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 3, 6)
+
+    for mode in (True, False):
+        with pytest.raises(AssertionError, match="was expecting embedding dimension of 4, but got 6"):
+            layer.train(mode)(x, x, x)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="embed_dim 4 didn't match last dim of query 6"):
         layer(x, x, x)
 
 

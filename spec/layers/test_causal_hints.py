@@ -228,7 +228,8 @@ def test_a_wrong_hint_replaces_the_mask(make, mask, hint, name, inputs, norm_fir
     assert torch.allclose(fast, hinted if name == "memory" else masked, atol=1e-5)
 
 
-def test_a_hint_hides_a_mask_of_a_wrong_size():
+@pytest.mark.parametrize("size", [3, 7])
+def test_a_hint_hides_a_mask_of_a_wrong_size(size):
     """In training, ``is_causal=True`` of ``TransformerEncoderLayer`` accepts a ``src_mask`` of a wrong size.
 
     A causal mask of the right size is applied, as for any ``src_mask`` with the hint. In ``eval()`` the same
@@ -236,12 +237,12 @@ def test_a_hint_hides_a_mask_of_a_wrong_size():
     asks for ``x.shape[1]`` is noticed only then (:issue:`115472`).
     """
     layer, x = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True), torch.rand(3, 5, 4)
-    wrong = nn.Transformer.generate_square_subsequent_mask(3)
+    wrong = nn.Transformer.generate_square_subsequent_mask(size)
 
     assert torch.allclose(layer(x, wrong, is_causal=True), layer(x, CAUSAL), atol=1e-5)
-    with pytest.raises(RuntimeError, match=r"attn_mask is torch.Size\(\[3, 3\]\), but should be \(5, 5\)"):
+    with pytest.raises(RuntimeError, match=rf"torch.Size\(\[{size}, {size}\]\), but should be \(5, 5\)"):
         layer(x, wrong)
-    with torch.no_grad(), pytest.raises(RuntimeError, match="is invalid for input of size 9"):
+    with torch.no_grad(), pytest.raises(RuntimeError, match=f"is invalid for input of size {size * size}"):
         layer.eval()(x, wrong, is_causal=True)
 
 

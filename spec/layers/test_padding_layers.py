@@ -150,6 +150,7 @@ def test_two_numbers_pad_the_width_alone():
     dimension. To pad that one alone by reflection or circularly, the input has to be 2D or 3D.
     """
     assert nn.ZeroPad2d((1, 2))(IMAGE).tolist() == [[[[0, 1, 2, 0, 0], [0, 3, 4, 0, 0]]]]
+    assert nn.ZeroPad2d((1, 2))(IMAGE[0]).tolist() == [[[0, 1, 2, 0, 0], [0, 3, 4, 0, 0]]]
     with pytest.raises(NotImplementedError, match="padding"):
         nn.ReflectionPad2d((1, 1))(IMAGE)
     with pytest.raises(NotImplementedError, match="padding"):

@@ -158,11 +158,12 @@ def test_normalize_of_half_precision_zeros():
 
     In bfloat16 it is not.
     """
-    zeros = torch.zeros(1, 2)
+    x = torch.tensor([[0.0, 0.0], [0.0, 4.0]])
 
-    assert torch.isnan(F.normalize(zeros.half())).all()
-    assert F.normalize(zeros.half(), eps=1e-4).tolist() == [[0.0, 0.0]]
-    assert F.normalize(zeros.bfloat16()).tolist() == [[0.0, 0.0]]
+    assert torch.isnan(F.normalize(x.half())).tolist() == [[True, True], [False, False]]
+    assert torch.isnan(F.normalize(x[:1].half())).all()
+    assert F.normalize(x.half(), eps=1e-4).tolist() == [[0.0, 0.0], [0.0, 1.0]]
+    assert F.normalize(x.bfloat16()).tolist() == [[0.0, 0.0], [0.0, 1.0]]
 
 
 @pytest.mark.before("2.1")

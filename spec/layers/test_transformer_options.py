@@ -59,8 +59,9 @@ def test_features_and_heads_of_a_layer(make):
 
     assert [(part.embed_dim, part.num_heads) for part in parts] == [(12, 3)] * count
     assert layer(*[torch.rand(5, 2, 12)] * count).shape == (5, 2, 12)
-    with pytest.raises(AssertionError, match="expecting embedding dimension of 12, but got 8"):
-        layer(*[torch.rand(5, 2, 8)] * count)
+    for size in (1, 8, 24):
+        with pytest.raises(AssertionError, match=f"expecting embedding dimension of 12, but got {size}"):
+            layer(*[torch.rand(5, 2, size)] * count)
 
 
 @pytest.mark.parametrize("make", [nn.TransformerEncoderLayer, nn.TransformerDecoderLayer, nn.Transformer])

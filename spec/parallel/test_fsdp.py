@@ -135,13 +135,13 @@ def test_ignored_modules_stay_whole(ranks):
     def wrap(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2))
+        net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Sequential(nn.Linear(4, 2)))
         head = list(net[1].parameters())
         wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), ignored_modules=[net[1]])
         flat, *others = wrapped.parameters()
         return flat.numel(), [p is q for p, q in zip(others, head, strict=True)], list(wrapped.state_dict())
 
-    assert ranks(wrap) == [(6, [True, True], ["0.weight", "1.weight", "1.bias"])] * 2
+    assert ranks(wrap) == [(6, [True, True], ["0.weight", "1.0.weight", "1.0.bias"])] * 2
 
 
 @pytest.mark.needs("distributed")

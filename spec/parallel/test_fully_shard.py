@@ -110,15 +110,15 @@ def test_a_call_uses_the_whole_parameters(ranks):
 
         class Net(nn.Linear):
             def forward(self, x):
-                seen.append((type(self.weight), self.weight.tolist()))
+                seen.append((type(self.weight), self.weight.tolist(), self.bias.tolist()))
                 return super().forward(x)
 
-        net = Net(1, 3, bias=False)
-        nn.init.constant_(net.weight, rank + 5.0)
+        net = Net(1, 3)
+        net.load_state_dict({"weight": torch.full((3, 1), rank + 5.0), "bias": torch.full((3,), rank + 2.0)})
         output = fully_shard(net)(torch.tensor([[10.0]]))
         return seen, output.tolist()
 
-    assert ranks(call) == [([(nn.Parameter, [[5.0], [5.0], [6.0]])], [[50.0, 50.0, 60.0]])] * 2
+    assert ranks(call) == [([(nn.Parameter, [[5.0], [5.0], [6.0]], [2.0, 2.0, 3.0])], [[52, 52, 63]])] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -226,17 +226,18 @@ def test_gathering_ahead_comes_second(ranks):
 
         class Gather(DefaultAllGather):
             def __call__(self, *args, **options):
-                seen.append(hasattr(net[0].weight, "to_local"))
+                seen.append([hasattr(layer.weight, "to_local") for layer in net])
                 return super().__call__(*args, **options)
 
         net, seen = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), []
         for module in (*net, net):
             fully_shard(module).set_custom_all_gather(Gather())
         net[0].set_modules_to_forward_prefetch([net[1]])
-        net(torch.ones(1, 2))
+        net[1].set_modules_to_backward_prefetch([net[0]])
+        net(torch.ones(1, 2, requires_grad=True)).sum().backward()
         return seen
 
-    assert ranks(run) == [[True, False]] * 2
+    assert ranks(run) == [[[True, True], [False, True], [True, True], [True, False]]] * 2
 
 
 @pytest.mark.parametrize(

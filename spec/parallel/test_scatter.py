@@ -75,8 +75,8 @@ def test_no_device_no_piece():
     """For an object without tensors and an empty list of devices, :func:`parallel.scatter
     <torch.nn.parallel.scatter>` returns an empty list.
     """
-    assert scatter("x", []) == []
-    assert scatter([{"a": 1}, (2, "b")], []) == []
+    for value in ("x", None, [1], (2, "b"), {"a": 1}, Pair(1, "b"), [{"a": 1}, (2, "b")]):
+        assert scatter(value, []) == []
 
 
 def test_positional_and_named_arguments_are_matched(monkeypatch):

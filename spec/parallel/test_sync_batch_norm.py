@@ -239,6 +239,11 @@ def test_a_new_layer():
         "num_batches_tracked": 0,
     }
 
+    for options in ({"eps": 0.5}, {"momentum": None}, {"affine": False}, {"track_running_stats": False}):
+        layer, model = nn.SyncBatchNorm(3, **options), nn.BatchNorm1d(3, **options)
+        assert repr(layer) == f"Sync{model}".replace("1d", "")
+        assert list(layer.state_dict()) == list(model.state_dict())
+
 
 @pytest.mark.since("2.12")
 def test_a_new_layer_without_bias():

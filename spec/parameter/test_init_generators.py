@@ -57,14 +57,15 @@ def test_a_layer_more_changes_those_after_it():
 
 
 @pytest.mark.claim("N5-07")
-def test_forking_keeps_the_seed_apart():
+@pytest.mark.parametrize("options", [{}, {"devices": []}], ids=["every device", "no device"])
+def test_forking_keeps_the_seed_apart(options):
     """Under :func:`torch.random.fork_rng` a seed can be set without changing the random state outside.
 
     Give ``devices=[]`` where no GPU is used: by default the state of every GPU is saved.
     """
     before = torch.get_rng_state()
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(**options):
         torch.manual_seed(7)
         seeded = nn.Linear(4, 3)
 

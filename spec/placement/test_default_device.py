@@ -164,13 +164,13 @@ def test_the_default_device_can_be_read():
     """:func:`torch.get_default_device` returns the device set by ``torch.set_default_device``."""
     told = []
     try:
-        for place in ("meta", "cpu"):
+        for place in ("meta", "meta:1", "cpu"):
             torch.set_default_device(place)
             told.append(torch.get_default_device())
     finally:
         torch.set_default_device(None)
 
-    assert told == [torch.device("meta"), torch.device("cpu")]
+    assert told == [torch.device("meta"), torch.device("meta:1"), torch.device("cpu")]
 
 
 @pytest.mark.since("2.10")

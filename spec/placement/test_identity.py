@@ -132,11 +132,11 @@ def test_a_cast_is_not_recorded():
 def test_a_cast_keeps_ties(device):
     """On CPU and GPU, ``Module.to`` keeps tied parameters tied."""
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
-    net[1].weight = net[0].weight
+    net[1].weight = net[1].again = net[0].weight
 
     net.to(device, torch.float16)
 
-    assert net[1].weight is net[0].weight
+    assert net[1].again is net[1].weight is net[0].weight
     assert net[1].weight.dtype == torch.float16
 
 

@@ -95,10 +95,10 @@ def test_batches_of_matrices():
 @pytest.mark.parametrize(
     ("weight", "name"),
     [
-        (torch.rand(3, 3), "matrix_exp"),
-        (torch.rand(3, 2), "householder"),
+        (torch.rand(2, 3, 3), "matrix_exp"),
+        (torch.rand(3, 3, 2), "householder"),
         (torch.rand(2, 3), "householder"),
-        (torch.rand(3, 2, dtype=torch.complex64), "matrix_exp"),
+        (torch.rand(3, 2, dtype=torch.complex128), "matrix_exp"),
     ],
     ids=["square", "tall", "wide", "complex"],
 )

@@ -159,7 +159,9 @@ def test_prune_computes_without_a_module():
     """``BasePruningMethod.prune(t)`` returns the pruned tensor and leaves ``t`` unchanged."""
     t = torch.tensor([[1.0, -6.0, 3.0]])
 
+    mask, scores = torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([[3.0, 1.0, 2.0]])
     assert prune.L1Unstructured(1).prune(t).tolist() == [[0.0, -6.0, 3.0]]
+    assert prune.L1Unstructured(1).prune(t, mask, scores).tolist() == [[1.0, 0.0, 0.0]]
     assert t.tolist() == [[1.0, -6.0, 3.0]]
 
 

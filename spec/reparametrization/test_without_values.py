@@ -68,17 +68,18 @@ def test_an_orthogonal_weight_needs_values():
     torch.testing.assert_close(layer.weight, source.weight)
 
 
-def test_an_orthogonal_weight_without_a_base():
+@pytest.mark.parametrize("sizes", [(2, 3), (3, 2)], ids=["tall", "wide"])
+def test_an_orthogonal_weight_without_a_base(sizes):
     """``parametrizations.orthogonal`` of a non-square weight on meta makes no ``base``: later calls raise.
 
     It seems to work when registered. A state dict of a module with values does not fit, either. Pass
     ``use_trivialization=False``. See :func:`torch.nn.utils.parametrizations.orthogonal`.
     """
-    source = parametrizations.orthogonal(nn.Linear(2, 3))
-    layer = parametrizations.orthogonal(nn.Linear(2, 3, device="meta")).to_empty(device="cpu")
+    source = parametrizations.orthogonal(nn.Linear(*sizes))
+    layer = parametrizations.orthogonal(nn.Linear(*sizes, device="meta")).to_empty(device="cpu")
 
     with pytest.raises(TypeError, match="unsupported operand"):
-        layer(torch.rand(5, 2))
+        layer(torch.rand(5, sizes[0]))
     with pytest.raises(RuntimeError, match=r'Unexpected key\(s\).*"parametrizations\.weight\.0\.base"'):
         layer.load_state_dict(source.state_dict())
 

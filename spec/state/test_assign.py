@@ -34,7 +34,7 @@ def test_the_memory_of_the_dict_is_taken():
 
 
 @pytest.mark.since("2.1")
-@pytest.mark.parametrize("kind", [UserDict, MappingProxyType])
+@pytest.mark.parametrize("kind", [type("NoCopy", (UserDict,), {"copy": None}), MappingProxyType])
 def test_any_mapping_can_be_assigned(kind):
     """``load_state_dict(assign=True)`` takes any mapping, even a read-only one: ``MappingProxyType``."""
     layer, weight = nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 4.0]])

@@ -213,7 +213,7 @@ def test_plain_attributes_are_left_out():
     checkpoint.
     """
     net = nn.Module()
-    net.plain = torch.rand(2)
+    net.plain = torch.rand(2, requires_grad=True)
     net.rate = 0.3
     net.blocks = [nn.Linear(2, 3)]
     net.scale = nn.Parameter(torch.rand(2))

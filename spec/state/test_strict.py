@@ -38,14 +38,17 @@ def test_unexpected_keys_raise():
 
     The error names them.
     """
-    layer = nn.Linear(2, 3)
+    layer = nn.Linear(2, 3, bias=False)
+    layer.register_buffer("step", torch.rand(1), persistent=False)
+    further = dict.fromkeys(["scale", "bias", "step", "head.weight"], torch.rand(1))
 
     with pytest.raises(RuntimeError, match="Unexpected key") as caught:
-        layer.load_state_dict({**layer.state_dict(), "scale": torch.rand(1), "gain": torch.rand(1)})
+        layer.load_state_dict({**layer.state_dict(), **further})
 
-    assert str(caught.value) == (
-        'Error(s) in loading state_dict for Linear:\n\tUnexpected key(s) in state_dict: "scale", "gain". '
-    )
+    assert str(caught.value).split("\n\t") == [
+        "Error(s) in loading state_dict for Linear:",
+        'Unexpected key(s) in state_dict: "scale", "bias", "step", "head.weight". ',
+    ]
 
 
 def test_all_faults_are_told_at_once():

@@ -19,11 +19,12 @@ def test_every_name_is_a_key():
     """
     net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.Sequential(nn.PReLU()))
     net[1].weight = net[2][0].weight = net[0].weight
+    net.append(net[0])
 
     state = net.state_dict()
 
     assert [name for name, _ in net.named_parameters()] == ["0.weight"]
-    assert list(state) == ["0.weight", "1.weight", "2.0.weight"]
+    assert list(state) == ["0.weight", "1.weight", "2.0.weight", "3.weight"]
     assert {value.data_ptr() for value in state.values()} == {net[0].weight.data_ptr()}
 
 

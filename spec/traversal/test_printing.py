@@ -98,10 +98,10 @@ def test_names_of_children_are_printed():
 
 def test_an_empty_slot_is_printed():
     """``print(net)`` shows a child registered as ``None`` like this: ``(head): None``."""
-    net = nn.Module()
-    net.add_module("head", None)
+    for net in (nn.Module(), nn.Sequential(), nn.ModuleDict()):
+        net.add_module("head", None)
 
-    assert repr(net) == "Module(\n  (head): None\n)"
+        assert repr(net) == f"{type(net).__name__}(\n  (head): None\n)"
 
 
 def test_a_shared_child_is_printed_each_time():
@@ -239,7 +239,10 @@ def test_folded_blocks_are_printed_in_full_once():
 @pytest.mark.question("Q117")
 def test_a_sequential_folds_nothing():
     """``repr`` of a ``Sequential`` shows every child on a separate line, even if they print alike."""
-    assert repr(nn.Sequential(nn.ReLU(), nn.ReLU())) == "Sequential(\n  (0): ReLU()\n  (1): ReLU()\n)"
+    alike = nn.Sequential(*(nn.ReLU() for _ in range(4)))
+
+    assert repr(alike).splitlines() == ["Sequential(", *(f"  ({i}): ReLU()" for i in range(4)), ")"]
+    assert repr(nn.Sequential(alike, alike, alike)).count("): ReLU()") == 12
 
 
 def test_an_empty_module_list_prints_its_name():
