@@ -29,6 +29,7 @@ from nnspec.running import isolation
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
 MEETING_PLACES = frozenset(
     {"__getitem__", "__setitem__", "__set__", "_assert", "copy_", "to", "type_as"}
+    | {"_has_compatible_shallow_copy_type"}
     | {"lstm", "gru", "rnn_tanh", "rnn_relu", "_pack_padded_sequence"}
 )
 
@@ -509,6 +510,8 @@ class _Watch(TorchFunctionMode):
         self.casting: dict[Callable[..., Any], tuple[str, torch.dtype]] = {}
         self.meetings: dict[str, None] = {}
         self.brought: list[tuple[Tensor, str]] = []
+        self.pinned: dict[int, tuple[Tensor, str]] = {}
+        self.met = ""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
@@ -522,20 +525,47 @@ class _Watch(TorchFunctionMode):
             if on_cpu and any(tensor.is_meta for tensor in given):
                 where = place(traceback.extract_stack())
                 self.meetings[f"{name} with tensors on meta and on cpu{where}"] = None
+                self.met = self.met or next(
+                    (self.pinned[id(one)][1] for one in given if id(one) in self.pinned), ""
+                )
         if name in {"to", "cpu"} and _goes_to_cpu(name, args, kwargs):
             there = torch.zeros(args[0].shape, dtype=args[0].dtype, device="cpu")
             self.brought.append((there, place(traceback.extract_stack())))
             return there
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        self._pin(name, (args, kwargs), result)
+        return result
+
+    def _pin(self, name: str, given: tuple[tuple[Any, ...], dict[str, Any]], result: Any) -> None:
+        """Notes what was made on the CPU and is sent there by name, and what is computed from it."""
+        args, kwargs = given
+        if (
+            name in {"to", "cpu"}
+            and isinstance(args[0], Tensor)
+            and args[0].is_cpu
+            and _names_cpu(name, args, kwargs)
+        ):
+            where = place(traceback.extract_stack()[:-1])
+        else:
+            where = next(
+                (self.pinned[id(one)][1] for _, one in tensors_in(given) if id(one) in self.pinned), ""
+            )
+        if where:
+            self.pinned.update({id(one): (one, where) for _, one in tensors_in(result) if one.is_cpu})
+
+
+def _names_cpu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether ``tensor.to`` or ``tensor.cpu`` is asked for the CPU."""
+    devices = [one for one in (*args[1:], *kwargs.values()) if isinstance(one, (str, torch.device))]
+    return name == "cpu" or any(torch.device(one).type == "cpu" for one in devices)
 
 
 def _goes_to_cpu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether ``tensor.to`` or ``tensor.cpu`` is asked to bring a floating tensor from meta to the CPU."""
-    tensor, *rest = args
+    tensor = args[0]
     if not isinstance(tensor, Tensor) or not tensor.is_meta or not tensor.is_floating_point():
         return False
-    devices = [one for one in (*rest, *kwargs.values()) if isinstance(one, (str, torch.device))]
-    return name == "cpu" or any(torch.device(one).type == "cpu" for one in devices)
+    return _names_cpu(name, args, kwargs)
 
 
 class _Following(TorchFunctionMode):
@@ -559,6 +589,11 @@ class _Following(TorchFunctionMode):
 
 def _cure(watch: _Watch) -> str:
     """What is to be done about a device that does not follow the inputs."""
+    if watch.met:
+        return (
+            f"forward sends what it makes to the CPU{watch.met}: take the device of the inputs, x.device, "
+            "and none that was named before"
+        )
     for name, kwargs in watch.factories.items():
         if "device" not in kwargs:
             return f"forward calls torch.{name} without device=: give it device=x.device"
