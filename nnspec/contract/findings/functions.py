@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.findings.backward import outputs_of, own_nodes, starting_weights
-from nnspec.contract.nested import Example, floating_in, run
+from nnspec.contract.findings.backward import starting_weights
+from nnspec.contract.nested import Example, floating_in, run, tensors_in
 from nnspec.running import isolation
 
 
@@ -24,14 +25,18 @@ class _Call(NamedTuple):
     wanted: list[int]
 
 
-def wrong_backward(net: nn.Module, example: Example) -> list[str]:
+def wrong_backward(net: nn.Module, example: Example, own: Iterable[Any]) -> list[str]:
     """Functions whose backward gives other gradients than their forward has, by finite differences.
 
     What rounds, or gives its input back, has another backward on purpose.
+
+    Args:
+        net: the module.
+        example: makes its inputs.
+        own: the functions.
     """
-    own = {node._forward_cls for node in own_nodes(outputs_of(net, example))}
     told = []
-    for call in _calls(net, example, own):
+    for call in _calls(net, example, own) if own else []:
         try:
             told += _told(call)
         except Exception:  # it may refuse float64, or a call of its own
@@ -86,9 +91,14 @@ def _told(call: _Call) -> list[str]:
     tensors = [one for one in call.given if isinstance(one, Tensor)]
     if not call.wanted or sum(one.numel() for one in tensors) > _MOST_VALUES:
         return []
-    outputs, leaves = _called(call, [])
-    if any(one.dtype != torch.float64 for one in outputs) or any(
-        one.shape == tensor.shape and torch.equal(one, tensor) for one in outputs for tensor in tensors
+    with _Rounding() as rounding:
+        outputs, leaves = _called(call, [])
+    if (
+        rounding.seen
+        or any(one.dtype != torch.float64 for one in outputs)
+        or any(
+            one.shape == tensor.shape and torch.equal(one, tensor) for one in outputs for tensor in tensors
+        )
     ):
         return []
     backward = torch.autograd.grad(
@@ -117,6 +127,26 @@ def _told(call: _Call) -> list[str]:
         "that: training goes another way than down; check it with torch.autograd.gradcheck in float64, or "
         "leave the backward to autograd"
     ]
+
+
+class _Rounding(TorchFunctionMode):
+    """Notes whether numbers are rounded, or made truth values or places that others are multiplied with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "").strip("_")
+        given = [tensor for _, tensor in tensors_in((args, kwargs or {}))]
+        if any(tensor.is_floating_point() for tensor in given):
+            returned = [tensor for _, tensor in tensors_in(result)]
+            places = any(not one.is_floating_point() and one.dtype != torch.bool for one in returned)
+            self.seen |= places or name in _ROUNDING
+        if any(tensor.dtype == torch.bool for tensor in given):
+            self.seen |= name in _COUNTING
+        return result
 
 
 def _called(call: _Call, changes: list[tuple[int, int, float]]) -> tuple[list[Tensor], list[Tensor]]:
@@ -161,6 +191,11 @@ def _argument(call: _Call, place: int) -> str:
     names = names[len(names) - len(call.given) :] if len(names) >= len(call.given) else names
     return names[place] if place < len(names) else f"args[{place}]"
 
+
+_ROUNDING = {"sign", "sgn", "round", "floor", "ceil", "trunc", "frac", "heaviside", "bernoulli"}
+
+#: Functions that make numbers of truth values.
+_COUNTING = {"float", "double", "half", "bfloat16", "to", "type", "type_as", "mul", "rmul", "imul"}
 
 #: How many values a Function is looked at with at most, and how many of them are changed, one by one.
 _MOST_VALUES = 200_000

@@ -31,6 +31,8 @@ def taken_for_its_inverse(net: nn.Module, example: Example) -> str:
 
 def misplaced(net: nn.Module, example: Example) -> list[str]:
     """Masks of attention that show each place the next one, or what comes after it alone."""
+    if all(tensor.dim() > 3 for _, tensor in tensors_in(example())):
+        return []  # pictures, in which nothing is to come
     with _Attending() as attending:
         run(net, example)
     return list(attending.found)

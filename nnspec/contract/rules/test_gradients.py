@@ -97,7 +97,7 @@ def test_backward_is_linear(ready, example, unless):
     yield gradients.not_linear(net, example)
 
 
-def test_backward_gives_the_gradient(ready, example, unless):
+def test_backward_gives_the_gradient(build, ready, example, unless):
     """The backward of an autograd.Function of one's own gives the gradient of its forward.
 
     A factor or a term that is left out trains, and worse. What rounds, or reverses a gradient and returns
@@ -105,7 +105,7 @@ def test_backward_gives_the_gradient(ready, example, unless):
     """
     net = ready()
     unless(not_applicable.untrained(net))
-    told = functions.wrong_backward(net, example)
+    told = functions.wrong_backward(net, example, first_step.first_step(build, example).functions)
     unless(gradients.not_linear(ready(), example) if told else [])
 
     yield told
