@@ -212,14 +212,43 @@ def in_half(build: Build, example: Example) -> InHalf:
         return InHalf([], ran=True)
     if any(map(_has_lost, tensors(half).values())):
         return InHalf([], ran=True)  # a mask in a buffer is -infinity then, as it is to be
+    where = _first_lost(half, lambda: inputs) if any(_has_lost(one) for _, one in tensors_in(output)) else ""
     lost = [
-        f"`{path}` is NaN or infinite in float16 and a number in float32, if a row of the inputs is zero: "
-        "an eps such as 1e-8 is zero in float16, and what is above 65504 infinite; take "
+        f"`{path}` is NaN or infinite in float16 and a number in float32, if a row of the inputs is "
+        f"zero{where}: an eps such as 1e-8 is zero in float16, and what is above 65504 infinite; take "
         "torch.finfo(x.dtype).eps, or compute that part in torch.float32"
         for path, tensor in tensors_in(output)
         if _has_lost(tensor)
     ]
     return InHalf(lost, ran=True)
+
+
+def _first_lost(half: nn.Module, example: Example) -> str:
+    """What makes the first NaN of numbers, and where; empty if there is none."""
+    with AddedInFloat32(), _Losing() as losing:
+        run(half, example)
+    return losing.found
+
+
+class _Losing(TorchFunctionMode):
+    """Notes the first function that returns NaN of what has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = ""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self.found or not any(_has_nan(one) for _, one in tensors_in(result)):
+            return result
+        if not any(_has_nan(one) for _, one in tensors_in((args, kwargs or {}))):
+            name = getattr(func, "__name__", "").strip("_")
+            self.found = f", first of {name}{place(traceback.extract_stack()[:-1])}"
+        return result
+
+
+def _has_nan(tensor: Tensor) -> bool:
+    return _has_lost(tensor) and bool(tensor.isnan().any())
 
 
 def _vanished_in_half(build: Build, example: Example) -> list[str]:
