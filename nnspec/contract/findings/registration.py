@@ -141,6 +141,8 @@ def _is_drawn(other: nn.Module, attribute: str, value: object) -> bool:
         return False
     if not isinstance(value, Tensor) or not isinstance(its_own, Tensor) or not value.is_floating_point():
         return False
+    if any(one.layout != torch.strided or one.is_nested or one.is_meta for one in (value, its_own)):
+        return False
     return value.shape == its_own.shape and not torch.equal(value, its_own)
 
 
