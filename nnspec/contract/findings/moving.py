@@ -225,7 +225,8 @@ def in_half(build: Build, example: Example) -> InHalf:
 
 def _first_lost(half: nn.Module, example: Example) -> str:
     """What makes the first NaN of numbers, and where; empty if there is none."""
-    with AddedInFloat32(), _Losing() as losing:
+    losing = _Losing()
+    with AddedInFloat32(), losing:
         run(half, example)
     return losing.found
 

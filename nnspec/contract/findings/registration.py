@@ -143,6 +143,8 @@ def _is_drawn(other: nn.Module, attribute: str, value: object) -> bool:
         return False
     if any(one.layout != torch.strided or one.is_nested or one.is_meta for one in (value, its_own)):
         return False
+    if type(value) is not Tensor or type(its_own) is not Tensor:
+        return False  # a class of one's own may not know torch.equal
     return value.shape == its_own.shape and not torch.equal(value, its_own)
 
 
