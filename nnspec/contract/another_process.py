@@ -133,16 +133,23 @@ def write_names() -> None:
     try:
         found = find_model(source)
         make = found.make if found else find_maker(source)
-        before = {key: _shown(value) for key, value in _defaults()}
+        target, built = Target(source, make, lambda: ((), {})), list[nn.Module]()
         given = {name: (value, len(value), _shown(value)) for name, value in _given(source)}
-        net = Target(source, make, lambda: ((), {})).build()
+        changed = changing(lambda: built.append(target.build()))
     except UsageError as error:
         sys.exit(" ".join(str(error).split()))
-    after = {key: _shown(value) for key, value in _defaults()}
-    changed = [[*key, value, after[key]] for key, value in before.items() if after.get(key, value) != value]
+    (net,) = built
     taken = [[name, was, _shown(value)] for name, (value, size, was) in given.items() if len(value) < size]
     names = tree.Names(tree.names(net), list(tree.parameters(net)))
     Path(file).write_text(json.dumps([names, changed, taken]), encoding="utf-8")
+
+
+def changing(build: Callable[[], object]) -> list[list[str]]:
+    """The defaults that a build changes: each is a constructor, an argument and two values."""
+    before = {key: _shown(value) for key, value in _defaults()}
+    build()
+    after = {key: _shown(value) for key, value in _defaults()}
+    return [[*key, value, after[key]] for key, value in before.items() if after.get(key, value) != value]
 
 
 def _given(source: str) -> Iterator[tuple[str, list[Any] | dict[Any, Any]]]:

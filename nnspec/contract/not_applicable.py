@@ -19,6 +19,7 @@ from nnspec.contract.findings.calling import second_call_refused
 from nnspec.contract.findings.first_step import first_step
 from nnspec.contract.findings.gradients import missed_by_backward
 from nnspec.contract.findings.keeping import attributes, kept_tensors, layers_made
+from nnspec.contract.findings.masks import misplaced
 from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
 from nnspec.contract.findings.names import names_differ, order_differs, shared_by_builds
 from nnspec.contract.findings.registration import hidden, register
@@ -140,6 +141,14 @@ def without_effect(build: Build, example: Example) -> list[str]:
     return uncounted(ready(build, example), example)
 
 
+@functools.cache
+def mismasked(build: Build, example: Example) -> list[str]:
+    """Masks that show what is to come, in eval mode; nothing where its call fails, which other rules tell."""
+    net = ready(build, example)
+    net.eval()
+    return misplaced(net, example)
+
+
 def no_assign() -> list[str]:
     """That this torch cannot assign a state dict, if so."""
     if "assign" in inspect.signature(nn.Module.load_state_dict).parameters:
@@ -235,6 +244,7 @@ def forget() -> None:
         remembered.cache_clear()
     missed.cache_clear()
     without_effect.cache_clear()
+    mismasked.cache_clear()
     without_batch.cache_clear()
     kept_from_the_first_call.cache_clear()
     wrong_in_float64.cache_clear()

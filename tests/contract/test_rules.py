@@ -3,13 +3,20 @@
 import pytest
 import torch
 from judging import failures
-from miniatures import Net, every_miniature, rows
+from miniatures import Net, every_miniature, rows, sequences
 from miniatures.accused import (
     CLEAN,
     BufferOfANestedTensor,
     BufferWithoutMemory,
     CountsPlacesBeforeItAttends,
     masked_by_whole_ones,
+)
+from miniatures.authoring import (
+    LeavesOutWhatComes,
+    LeavesOutWhatHasBeen,
+    PassesOthersOnPurpose,
+    TakesInWhatComes,
+    TakesInWhatHasBeen,
 )
 from miniatures.libraries import (
     NOT_ACCUSED,
@@ -32,7 +39,17 @@ from torch import nn
 
 from nnspec.contract import not_applicable
 from nnspec.contract.another_process import source_of
-from nnspec.contract.findings import building, moving, names, registration, using_inputs, values
+from nnspec.contract.findings import (
+    building,
+    functions,
+    masks,
+    moving,
+    names,
+    registration,
+    using_inputs,
+    values,
+)
+from nnspec.contract.findings.first_step import first_step
 from nnspec.contract.nested import differences
 from nnspec.contract.outcomes import ERROR, HOLDS, NOT_APPLICABLE, VIOLATED
 from nnspec.contract.rule import NOTES, WARNINGS
@@ -514,3 +531,29 @@ def test_equal_computations_are_compared_in_every_bit():
 
     assert differences(*near) == []
     assert differences(*near, exact=True) == ["`output` differs in 1 of 1 values, by up to 1.2e-07"]
+
+
+@pytest.mark.parametrize("make", [LeavesOutWhatHasBeen, TakesInWhatComes])
+def test_a_mask_of_the_other_attention_is_told_as_its_inverse(make):
+    (told,) = masks.misplaced(make(), sequences)
+
+    assert "shows each place only what comes after it, and the last none" in told
+    assert "give it the inverse, ~mask" in told
+
+
+@pytest.mark.parametrize("make", [LeavesOutWhatComes, TakesInWhatHasBeen])
+def test_a_mask_of_what_comes_is_not_accused(make):
+    assert masks.misplaced(make(), sequences) == []
+
+
+def test_a_mask_of_the_other_attention_is_told_once(judge):
+    assert list(failures(judge(Target("inverse", LeavesOutWhatHasBeen, sequences)))) == [
+        "calling.masks_hide_what_comes"
+    ]
+
+
+def test_a_backward_that_is_another_on_purpose_is_not_accused():
+    own = first_step(PassesOthersOnPurpose, rows).functions
+
+    assert {function.__name__ for function in own} == {"_Reverse", "_Round", "_Clamp", "_Sign"}
+    assert functions.wrong_backward(PassesOthersOnPurpose(), rows, own) == []

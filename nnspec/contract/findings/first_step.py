@@ -32,6 +32,7 @@ class Step(NamedTuple):
         written: functions whose backward writes to the gradient that it is given, as a finding.
         gradients: of each parameter the largest value of its gradient.
         draws: whether forward drew random numbers.
+        functions: the autograd.Functions of the user's own in the graph.
     """
 
     refused: list[str]
@@ -39,6 +40,7 @@ class Step(NamedTuple):
     written: list[str]
     gradients: dict[str, float]
     draws: bool
+    functions: frozenset[Any]
 
 
 @functools.cache
@@ -50,6 +52,7 @@ def first_step(build: Build, example: Example) -> Step:
     given: list[tuple[str, Tensor, Tensor]] = []
     handles: list[Any] = []
     draws: list[bool] = []
+    functions: set[Any] = set()
 
     def between(outputs: list[Tensor]) -> None:
         draws.append(_has_drawn())
@@ -59,12 +62,13 @@ def first_step(build: Build, example: Example) -> Step:
                 handles.append(module.register_forward_pre_hook(lambda *_, path=path: again.append(path)))
         for node, name in own_nodes(outputs).items():
             handles.append(node.register_prehook(_noting(given, name)))
+            functions.add(node._forward_cls)
 
     try:
         found = gradients(net, example, between=between)
     except RuntimeError as error:
         refused = [f"backward raises {brief(error)}; {_cure_of_backward(build, example, error)}"]
-        return Step(refused, [], [], {}, draws=False)
+        return Step(refused, [], [], {}, draws=False, functions=frozenset())
     finally:
         for handle in handles:
             handle.remove()
@@ -75,7 +79,8 @@ def first_step(build: Build, example: Example) -> Step:
     ]
     writing = sorted({name for name, now, old in given if differences(now, old, exact=True)})
     largest = {name: float(one.abs().max()) for name, one in found.items() if one.numel() and has_values(one)}
-    return Step([], _changed(changed, bool(again)), _writing(writing), largest, any(draws))
+    step = _changed(changed, bool(again)), _writing(writing)
+    return Step([], *step, largest, any(draws), frozenset(functions))
 
 
 def _changed(names: list[str], runs_again: bool) -> list[str]:

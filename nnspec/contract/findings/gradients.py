@@ -72,9 +72,12 @@ def cut_off(net: nn.Module, example: Example, missed: Mapping[str, bool]) -> lis
         "no_grad(), .item(), torch.tensor() or checkpoint(..., use_reentrant=True) of inputs without "
         "gradients"
     )
+    cure = "return it and cut nothing"
+    if how.startswith("made whole numbers by"):
+        cure = "return it too, or lead the gradient past that, x + (y - x).detach()"
     return [
         f"forward uses {listed(cut)}, and backward does not get there: what is computed with it is {how}; "
-        "return it and cut nothing, or freeze with requires_grad_(False)"
+        f"{cure}, or freeze with requires_grad_(False)"
     ]
 
 

@@ -29,6 +29,7 @@ from nnspec.running import isolation
 #: Functions that take tensors of several devices, such as an index on the CPU or the sizes of packed batches.
 MEETING_PLACES = frozenset(
     {"__getitem__", "__setitem__", "__set__", "_assert", "copy_", "to", "type_as"}
+    | {"_has_compatible_shallow_copy_type"}
     | {"lstm", "gru", "rnn_tanh", "rnn_relu", "_pack_padded_sequence"}
 )
 
@@ -211,14 +212,44 @@ def in_half(build: Build, example: Example) -> InHalf:
         return InHalf([], ran=True)
     if any(map(_has_lost, tensors(half).values())):
         return InHalf([], ran=True)  # a mask in a buffer is -infinity then, as it is to be
+    where = _first_lost(half, lambda: inputs) if any(_has_lost(one) for _, one in tensors_in(output)) else ""
     lost = [
-        f"`{path}` is NaN or infinite in float16 and a number in float32, if a row of the inputs is zero: "
-        "an eps such as 1e-8 is zero in float16, and what is above 65504 infinite; take "
+        f"`{path}` is NaN or infinite in float16 and a number in float32, if a row of the inputs is "
+        f"zero{where}: an eps such as 1e-8 is zero in float16, and what is above 65504 infinite; take "
         "torch.finfo(x.dtype).eps, or compute that part in torch.float32"
         for path, tensor in tensors_in(output)
         if _has_lost(tensor)
     ]
     return InHalf(lost, ran=True)
+
+
+def _first_lost(half: nn.Module, example: Example) -> str:
+    """What makes the first NaN of numbers, and where; empty if there is none."""
+    losing = _Losing()
+    with AddedInFloat32(), losing:
+        run(half, example)
+    return losing.found
+
+
+class _Losing(TorchFunctionMode):
+    """Notes the first function that returns NaN of what has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = ""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if self.found or not any(_has_nan(one) for _, one in tensors_in(result)):
+            return result
+        if not any(_has_nan(one) for _, one in tensors_in((args, kwargs or {}))):
+            name = getattr(func, "__name__", "").strip("_")
+            self.found = f", first of {name}{place(traceback.extract_stack()[:-1])}"
+        return result
+
+
+def _has_nan(tensor: Tensor) -> bool:
+    return _has_lost(tensor) and bool(tensor.isnan().any())
 
 
 def _vanished_in_half(build: Build, example: Example) -> list[str]:
@@ -509,6 +540,8 @@ class _Watch(TorchFunctionMode):
         self.casting: dict[Callable[..., Any], tuple[str, torch.dtype]] = {}
         self.meetings: dict[str, None] = {}
         self.brought: list[tuple[Tensor, str]] = []
+        self.pinned: dict[int, tuple[Tensor, str]] = {}
+        self.met = ""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
@@ -522,20 +555,47 @@ class _Watch(TorchFunctionMode):
             if on_cpu and any(tensor.is_meta for tensor in given):
                 where = place(traceback.extract_stack())
                 self.meetings[f"{name} with tensors on meta and on cpu{where}"] = None
+                self.met = self.met or next(
+                    (self.pinned[id(one)][1] for one in given if id(one) in self.pinned), ""
+                )
         if name in {"to", "cpu"} and _goes_to_cpu(name, args, kwargs):
             there = torch.zeros(args[0].shape, dtype=args[0].dtype, device="cpu")
             self.brought.append((there, place(traceback.extract_stack())))
             return there
-        return func(*args, **kwargs)
+        result = func(*args, **kwargs)
+        self._pin(name, (args, kwargs), result)
+        return result
+
+    def _pin(self, name: str, given: tuple[tuple[Any, ...], dict[str, Any]], result: Any) -> None:
+        """Notes what was made on the CPU and is sent there by name, and what is computed from it."""
+        args, kwargs = given
+        if (
+            name in {"to", "cpu"}
+            and isinstance(args[0], Tensor)
+            and args[0].is_cpu
+            and _names_cpu(name, args, kwargs)
+        ):
+            where = place(traceback.extract_stack()[:-1])
+        else:
+            where = next(
+                (self.pinned[id(one)][1] for _, one in tensors_in(given) if id(one) in self.pinned), ""
+            )
+        if where:
+            self.pinned.update({id(one): (one, where) for _, one in tensors_in(result) if one.is_cpu})
+
+
+def _names_cpu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether ``tensor.to`` or ``tensor.cpu`` is asked for the CPU."""
+    devices = [one for one in (*args[1:], *kwargs.values()) if isinstance(one, (str, torch.device))]
+    return name == "cpu" or any(torch.device(one).type == "cpu" for one in devices)
 
 
 def _goes_to_cpu(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     """Whether ``tensor.to`` or ``tensor.cpu`` is asked to bring a floating tensor from meta to the CPU."""
-    tensor, *rest = args
+    tensor = args[0]
     if not isinstance(tensor, Tensor) or not tensor.is_meta or not tensor.is_floating_point():
         return False
-    devices = [one for one in (*rest, *kwargs.values()) if isinstance(one, (str, torch.device))]
-    return name == "cpu" or any(torch.device(one).type == "cpu" for one in devices)
+    return _names_cpu(name, args, kwargs)
 
 
 class _Following(TorchFunctionMode):
@@ -559,6 +619,11 @@ class _Following(TorchFunctionMode):
 
 def _cure(watch: _Watch) -> str:
     """What is to be done about a device that does not follow the inputs."""
+    if watch.met:
+        return (
+            f"forward sends what it makes to the CPU{watch.met}: take the device of the inputs, x.device, "
+            "and none that was named before"
+        )
     for name, kwargs in watch.factories.items():
         if "device" not in kwargs:
             return f"forward calls torch.{name} without device=: give it device=x.device"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import nn
@@ -12,16 +12,29 @@ from nnspec.contract.tree import Names, names, parameters, shared
 from nnspec.contract.wording import kind_of, listed
 
 
-def names_differ(net: nn.Module, other: nn.Module) -> list[str]:
-    """Names that only one of two builds has."""
+def names_differ(
+    net: nn.Module, other: nn.Module, changing: Callable[[], Iterable[Iterable[str]]] = list
+) -> list[str]:
+    """Names that only one of two builds has.
+
+    Args:
+        net: the one.
+        other: the other.
+        changing: builds once more, and tells the defaults that this changes.
+    """
     here, there = names(net), names(other)
     only = [name for name in here if name not in there] + [name for name in there if name not in here]
     if not only:
         return []
-    return [
-        f"{listed(only)}: only one of two builds has {'this name' if len(only) == 1 else 'these names'}; "
-        "take names from what is built, not from a counter, an id, a clock or a random number"
-    ]
+    cure = "take names from what is built, not from a counter, an id, a clock or a random number"
+    if changed := list(changing()):
+        constructor, argument, before, after = changed[0]
+        cure = (
+            f"each build changes the default of `{argument}` in {constructor}, as from {before} to {after}: "
+            "give None as the default, or work on a copy of what is given"
+        )
+    these = "this name" if len(only) == 1 else "these names"
+    return [f"{listed(only)}: only one of two builds has {these}; {cure}"]
 
 
 def order_differs(net: nn.Module, other: nn.Module) -> list[str]:

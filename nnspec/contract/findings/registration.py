@@ -87,8 +87,16 @@ def tensors_in_containers(net: nn.Module, example: Example) -> list[str]:
     return sentences
 
 
-def plain_attributes(net: nn.Module, example: Example) -> list[str]:
-    """Attributes that are a module, a parameter, or a tensor that forward uses, and are not registered."""
+def plain_attributes(
+    net: nn.Module, example: Example, other: Callable[[], nn.Module] | None = None
+) -> list[str]:
+    """Attributes that are a module, a parameter, or a tensor that forward uses, and are not registered.
+
+    Args:
+        net: the module.
+        example: makes its inputs.
+        other: builds it from another seed, which tells what is drawn at random.
+    """
     sentences = []
     for attribute, value, _ in _needed(net, example, _is_torch):
         name = attribute.rpartition(".")[2]
@@ -105,6 +113,8 @@ def plain_attributes(net: nn.Module, example: Example) -> list[str]:
         else:
             is_replaced = _is_replaced(net, attribute, value)
             cure = _STATE if is_replaced else f'use self.register_buffer("{name}", ...)'
+            if other and not is_replaced and _is_drawn(other(), attribute, value):
+                cure += f", or self.{name} = nn.Parameter(...) if what is drawn at random is to learn"
             sentences.append(
                 f"`{attribute}` is a plain tensor that forward uses: .to() does not move it and state_dict() "
                 f"leaves it out; {cure}"
@@ -121,6 +131,21 @@ _STATE = (
     "each call puts another there, so take it as an argument and return it, and begin with x.new_zeros(...) "
     "where none is given"
 )
+
+
+def _is_drawn(other: nn.Module, attribute: str, value: object) -> bool:
+    """Whether a tensor has other numbers in another build."""
+    try:
+        its_own = functools.reduce(getattr, attribute.split("."), other)
+    except AttributeError:
+        return False
+    if not isinstance(value, Tensor) or not isinstance(its_own, Tensor) or not value.is_floating_point():
+        return False
+    if any(one.layout != torch.strided or one.is_nested or one.is_meta for one in (value, its_own)):
+        return False
+    if type(value) is not Tensor or type(its_own) is not Tensor:
+        return False  # a class of one's own may not know torch.equal
+    return value.shape == its_own.shape and not torch.equal(value, its_own)
 
 
 def _is_replaced(net: nn.Module, attribute: str, value: object) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable
 
 import torch
@@ -12,7 +13,7 @@ from nnspec.contract.findings.meeting import meeting
 from nnspec.contract.findings.modes import call_seeded
 from nnspec.contract.nested import Example, differences, is_floating, run, tensors_in
 from nnspec.contract.tree import attribute, buffers
-from nnspec.contract.wording import brief, count, text_of
+from nnspec.contract.wording import brief, count, own_frames, text_of
 from nnspec.running import isolation
 
 
@@ -366,11 +367,12 @@ def one_row_refused(net: nn.Module, example: Example) -> list[str]:
 
 
 def no_rows_refused(net: nn.Module, example: Example) -> list[str]:
-    """The error of a reshape with -1 in a call without rows."""
+    """The error of a reshape with -1 of the module's own in a call without rows."""
     try:
         run(net, example, lambda tensor: tensor[:0] if tensor.dim() else tensor)
     except Exception as error:
-        if "cannot reshape tensor of 0 elements" in text_of(error):
+        last = traceback.extract_tb(error.__traceback__)[-1:]
+        if "cannot reshape tensor of 0 elements" in text_of(error) and own_frames(last):
             return [
                 f"with 0 rows it raises {brief(error)}: of nothing torch cannot tell what -1 is; write "
                 "flatten(1) or unflatten(-1, (-1, width)), or the number of columns"

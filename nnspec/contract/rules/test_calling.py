@@ -330,6 +330,7 @@ def test_no_number_is_read(ready, example):
 def test_without_gradients(build, ready, example, unless):
     """In eval mode a module computes the same with gradients and without."""
     unless(not_applicable.unrepeatable(build, example))
+    unless(not_applicable.mismasked(build, example))
     net = ready()
     net.eval()
     expected = nested.run(net, example)
@@ -448,3 +449,12 @@ def test_lengths_in_between(build, ready, example, unless):
     unless(not_applicable.unrepeatable(build, example))
 
     yield padding.lengths_left_out(ready(), example)
+
+
+def test_masks_hide_what_comes(build, example, unless):
+    """No mask shows a place just the next of what comes after it, or only what comes after it.
+
+    ``torch.triu(mask, diagonal=2)`` leaves each place of a sequence the one that it is to predict. And what
+    is true in a mask is left out by one kind of attention, and taken in by the other.
+    """
+    yield not_applicable.mismasked(build, example)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import first_step, flat, gradients, registration
+from nnspec.contract.findings import first_step, flat, functions, gradients, registration
 
 
 def test_backward_runs(build, looked_at, example, unless):
@@ -95,6 +95,20 @@ def test_backward_is_linear(ready, example, unless):
     unless(not_applicable.untrained(net))
 
     yield gradients.not_linear(net, example)
+
+
+def test_backward_gives_the_gradient(build, ready, example, unless):
+    """The backward of an autograd.Function of one's own gives the gradient of its forward.
+
+    A factor or a term that is left out trains, and worse. What rounds, or reverses a gradient and returns
+    its input, has another backward on purpose.
+    """
+    net = ready()
+    unless(not_applicable.untrained(net))
+    told = functions.wrong_backward(net, example, first_step.first_step(build, example).functions)
+    unless(gradients.not_linear(ready(), example) if told else [])
+
+    yield told
 
 
 def test_backward_goes_the_way_of_forward(build, ready, looked_at, example, unless):

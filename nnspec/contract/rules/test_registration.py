@@ -29,7 +29,7 @@ def test_tensors_in_containers(looked_at, example):
     yield registration.tensors_in_containers(net, example)
 
 
-def test_plain_attributes(looked_at, example):
+def test_plain_attributes(looked_at, example, other):
     """No attribute is a tensor that forward uses and that is not registered.
 
     A tensor that is assigned is a plain attribute: a :class:`~torch.nn.parameter.Parameter` is trained, a
@@ -37,7 +37,7 @@ def test_plain_attributes(looked_at, example):
     """
     net = looked_at()
 
-    yield registration.plain_attributes(net, example)
+    yield registration.plain_attributes(net, example, other)
 
 
 def test_objects(looked_at, example):
