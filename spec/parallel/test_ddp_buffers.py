@@ -183,22 +183,24 @@ def test_later_buffers_follow_as_well(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
 @pytest.mark.since("2.7")
-def test_without_init_sync_buffers_differ(ranks):
+def test_without_init_sync_buffers_differ(ranks, mode):
     """``DDP(init_sync=False)`` leaves each rank its own buffers until the first call.
 
     That call hands out those of rank 0. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def run(rank):
-        net = nn.Linear(1, 1)
-        net.register_buffer("mean", torch.tensor(rank + 5.0))
-        model = DDP(net, init_sync=False)
-        start = net.mean.item()
+    def run(rank, mode):
+        net = nn.Sequential(nn.Linear(1, 1))
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
+        net[0].register_buffer("mean", torch.tensor(rank + 5.0))
+        model = DDP(net, init_sync=False).train(mode)
+        start = [buffer.item() for buffer in net.buffers()]
         model(torch.ones(1, 1))
-        return start, net.mean.item()
+        return start, [buffer.item() for buffer in net.buffers()]
 
-    assert ranks(run) == [(5.0, 5.0), (6.0, 5.0)]
+    assert ranks(run, mode) == [([3, 5.0], [3, 5.0]), ([4, 6.0], [3, 5.0])]
 
 
 @pytest.mark.needs("distributed")

@@ -67,10 +67,10 @@ def test_the_device_is_where_the_layer_ends_up(device):
 
 def test_meta_is_a_device_too():
     """``nn.utils.skip_init(cls, ..., device="meta")`` returns a layer on the meta device."""
-    layer = nn.utils.skip_init(nn.Linear, 5, 3, device="meta")
+    norm = nn.utils.skip_init(nn.BatchNorm1d, 3, device="meta")
 
-    assert [p.device.type for p in layer.parameters()] == ["meta", "meta"]
-    assert layer.weight.shape == (3, 5)
+    assert [t.device.type for t in (*norm.parameters(), *norm.buffers())] == ["meta"] * 5
+    assert [norm.weight.shape, norm.running_mean.shape] == [(3,), (3,)]
 
 
 def test_the_layer_is_built_on_meta():

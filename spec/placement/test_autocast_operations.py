@@ -167,11 +167,13 @@ def test_probabilities_of_bfloat16_fit_float32_targets():
     """
     p, target = torch.tensor([0.25, 0.75]).bfloat16(), torch.tensor([0.0, 0.375])
 
-    with torch.autocast("cpu"):
-        loss = nn.BCELoss()(p, target)
-
-    assert loss.dtype is torch.float32
-    assert torch.equal(loss, nn.BCELoss()(p.float(), target))
+    for given in (p, p.clone().requires_grad_()):
+        with torch.autocast("cpu"):
+            loss = nn.BCELoss()(given, target)
+        assert loss.dtype is torch.float32
+        assert torch.equal(loss, nn.BCELoss()(p.float(), target))
+    loss.backward()
+    assert given.grad.dtype is torch.bfloat16
     with pytest.raises(RuntimeError, match="Found dtype Float but expected BFloat16"):
         nn.BCELoss()(p, target)
 

@@ -334,10 +334,10 @@ def test_named_members_walks_any_kind():
     It is private; libraries use it for other kinds of members. Duplicates are skipped.
     """
     layer = nn.BatchNorm1d(4)
-    net = nn.Sequential(layer, nn.Sequential(layer))
+    net = nn.Sequential(layer, nn.Sequential(layer, nn.PReLU()))
     net.register_buffer("mean", layer.running_mean)
 
     walk = net._named_members(lambda module: {**module._parameters, **module._buffers}.items())
 
     own = ["0.weight", "0.bias", "0.running_var", "0.num_batches_tracked"]
-    assert [name for name, _ in walk] == ["mean", *own]
+    assert [name for name, _ in walk] == ["mean", *own, "1.1.weight"]
