@@ -100,11 +100,12 @@ def test_local_buffers_start_local(ranks):
     """
 
     def wrap(rank):
-        net = nn.Linear(2, 3)
-        net.register_buffer("mean", torch.tensor([rank + 5.0]))
-        return DDP(net, broadcast_buffers=False).module.mean.item()
+        net = nn.Sequential(nn.Linear(2, 3))
+        net[0].register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
+        return [buffer.tolist() for buffer in DDP(net, broadcast_buffers=False).module.buffers()]
 
-    assert ranks(wrap) == [5.0, 6.0]
+    assert ranks(wrap) == [[3, [5.0, 7.0]], [4, [6.0, 8.0]]]
 
 
 @pytest.mark.needs("distributed")
@@ -113,11 +114,12 @@ def test_local_buffers_started_equal(ranks):
     """``DistributedDataParallel(broadcast_buffers=False)`` starts every rank with rank 0's buffers."""
 
     def wrap(rank):
-        net = nn.Linear(2, 3)
-        net.register_buffer("mean", torch.tensor([rank + 5.0]))
-        return DDP(net, broadcast_buffers=False).module.mean.item()
+        net = nn.Sequential(nn.Linear(2, 3))
+        net[0].register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
+        return [buffer.tolist() for buffer in DDP(net, broadcast_buffers=False).module.buffers()]
 
-    assert ranks(wrap) == [5.0, 5.0]
+    assert ranks(wrap) == [[3, [5.0, 7.0]]] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -197,8 +197,10 @@ def test_remove_duplicate_false_yields_every_name():
     net.copy = net.encoder
 
     names = [name for name, _ in net.named_parameters(remove_duplicate=False)]
+    own = [name for name, _ in net.named_parameters(recurse=False, remove_duplicate=False)]
 
-    assert names == ["own", "again", "encoder.weight", "decoder.0.weight", "copy.weight"]
+    assert own == ["own", "again"]
+    assert names == [*own, "encoder.weight", "decoder.0.weight", "copy.weight"]
 
 
 def test_prefix_is_put_before_every_name():
