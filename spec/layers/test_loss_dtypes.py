@@ -77,11 +77,12 @@ def test_huber_refuses_a_target_of_another_dtype(dtype, name):
     """
     prediction = torch.tensor([1.0, 2.0], requires_grad=True)
 
-    loss = nn.HuberLoss()(prediction, torch.tensor([2, 4]).to(dtype))
+    for reduction, total in (("mean", 1.0), ("sum", 2.0), ("none", 2.0)):
+        loss = nn.HuberLoss(reduction=reduction)(prediction, torch.tensor([2, 4]).to(dtype)).sum()
 
-    assert loss.item() == 1.0
-    with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
-        loss.backward()
+        assert loss.item() == total
+        with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
+            loss.backward()
 
 
 @pytest.mark.parametrize(

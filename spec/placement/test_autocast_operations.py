@@ -202,8 +202,16 @@ def test_bce_is_refused_on_the_gpu():
 
 @pytest.mark.parametrize(
     ("layer", "lower"),
-    [(nn.RNN, True), (nn.GRU, False), (nn.RNNCell, True), (nn.GRUCell, False), (nn.LSTMCell, False)],
-    ids=["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell"],
+    [
+        (nn.RNN, True),
+        (lambda *sizes: nn.RNN(*sizes, nonlinearity="relu"), True),
+        (nn.GRU, False),
+        (nn.RNNCell, True),
+        (lambda *sizes: nn.RNNCell(*sizes, nonlinearity="relu"), True),
+        (nn.GRUCell, False),
+        (nn.LSTMCell, False),
+    ],
+    ids=["RNN", "RNN of relu", "GRU", "RNNCell", "RNNCell of relu", "GRUCell", "LSTMCell"],
 )
 def test_recurrent_layers_differ(layer, lower):
     """In ``torch.autocast("cpu")``, ``nn.RNN`` returns bfloat16; ``nn.GRU`` and ``LSTMCell`` keep float32.

@@ -215,12 +215,13 @@ def test_a_lazy_parameter_is_an_error():
             spectral_norm(layer)
 
 
-def test_removing_leaves_the_divided_weight():
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_removing_leaves_the_divided_weight(mode):
     """``remove_spectral_norm`` leaves the divided weight as a parameter, without another power iteration.
 
     :func:`~torch.nn.utils.remove_spectral_norm` makes a new parameter: pass it to the optimizer.
     """
-    layer = spectral_norm(nn.Linear(2, 2))
+    layer = spectral_norm(nn.Linear(2, 2)).train(mode)
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
     with torch.no_grad():
