@@ -169,14 +169,15 @@ def test_submodules_are_places_alone():
 
     ``NotImplementedError``: they have no ``forward``. ``torch.export.unflatten`` makes ones that do.
     """
-    net, x = nn.Sequential(nn.Linear(2, 3)), torch.rand(4, 2)
+    net, x = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1))), torch.rand(4, 2)
     made = torch.export.export(net, (x,)).module()
-    inner = made.get_submodule("0")
 
-    assert type(inner) is nn.Module
-    assert inner.weight is net[0].weight
-    with pytest.raises(NotImplementedError, match='missing the required "forward" function'):
-        inner(x)
+    for name in ("0", "1", "1.0"):
+        assert type(made.get_submodule(name)) is nn.Module
+        with pytest.raises(NotImplementedError, match='missing the required "forward" function'):
+            made.get_submodule(name)(x)
+    assert made.get_submodule("0").weight is net[0].weight
+    assert made.get_submodule("1.0").weight is net[1][0].weight
 
 
 @pytest.mark.needs("compile")

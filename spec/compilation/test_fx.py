@@ -45,16 +45,16 @@ def test_a_graph_module_is_a_module():
 
     It is a module, but not one of the original's class, whose other methods it lacks.
     """
-    net = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
-    x = torch.rand(4, 2)
+    net, bag = nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.EmbeddingBag(4, 2)
 
-    traced = fx.symbolic_trace(net)
+    traced, traced_bag = fx.symbolic_trace(net), fx.symbolic_trace(bag)
 
-    assert isinstance(traced, fx.GraphModule)
-    assert isinstance(traced, nn.Module)
-    assert not isinstance(traced, nn.Sequential)
+    kinds = (fx.GraphModule, nn.Module, nn.Sequential, nn.EmbeddingBag)
+    for module in (traced, traced_bag):
+        assert [isinstance(module, kind) for kind in kinds] == [True, True, False, False]
     assert not hasattr(traced, "append")
-    assert torch.equal(traced(x), net(x))
+    assert torch.equal(traced(x := torch.rand(4, 2)), net(x))
+    assert torch.equal(traced_bag(x := torch.tensor([[3, 1]])), bag(x))
 
 
 def test_unused_modules_vanish():
@@ -262,7 +262,7 @@ def test_a_copy_has_parameters_of_its_own():
     class Scaled(nn.Sequential):
         def __init__(self, *layers):
             super().__init__(*layers)
-            self.scale = nn.Parameter(torch.tensor([2.0, 3.0, 4.0]))
+            self.scale = nn.Parameter(torch.tensor([2.0, 3.0, 4.0]), requires_grad=False)
 
         def forward(self, x):
             return self.scale * super().forward(x)

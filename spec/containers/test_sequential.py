@@ -202,6 +202,7 @@ def test_a_parameter_may_be_set_on_it():
     net.scale = nn.Parameter(torch.rand(2))
 
     assert [name for name, _ in net.named_parameters()] == ["scale"]
+    assert [name for name, _ in nn.Sequential(net).named_parameters()] == ["0.scale"]
     assert len(net) == 1
     assert net(torch.tensor([-3.0, 5.0])).tolist() == [0.0, 5.0]
 

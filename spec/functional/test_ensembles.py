@@ -210,11 +210,15 @@ def test_different_shapes_are_an_error():
 
 def test_a_module_list_may_be_given():
     """:func:`~torch.func.stack_module_state` accepts a :class:`~torch.nn.ModuleList` instead of a list."""
-    models = nn.ModuleList([nn.Linear(3, 2) for _ in range(3)])
+    models = nn.ModuleList([nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)) for _ in range(3)])
+    for number, (_, norm) in enumerate(models):
+        norm.running_mean.fill_(number)
 
-    parameters, _ = stack_module_state(models)
+    parameters, buffers = stack_module_state(models)
 
-    assert parameters["bias"].tolist() == [model.bias.tolist() for model in models]
+    assert [list(parameters), list(buffers)] == [[*d] for d in stack_module_state(list(models))]
+    assert parameters["0.bias"].tolist() == [linear.bias.tolist() for linear, _ in models]
+    assert buffers["1.running_mean"].tolist() == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
 
 
 def test_vmap_over_stacked_state_computes_the_ensemble(device):

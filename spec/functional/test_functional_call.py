@@ -129,7 +129,7 @@ def test_keyword_arguments_are_a_dict():
 
     assert functional_call(Net(), {}, (3,), {"b": 4, "c": 6}) == (3, 4, 6)
     assert functional_call(Net(), {}, args=(3,), kwargs={"b": 5}) == (3, 5, 0)
-    assert functional_call(Net(), {}, 3, {"c": 7}) == (3, 0, 7)
+    assert functional_call(Net(), {}, torch.tensor(3), {"c": 7}) == (3, 0, 7)
 
 
 def test_the_keyword_for_the_tensors():

@@ -150,11 +150,10 @@ def test_parameters_without_gradient_are_passed_over():
 @pytest.mark.parametrize("given", [[], [nn.Parameter(torch.rand(2))]], ids=["nothing", "no_gradient"])
 def test_without_gradients_the_norm_is_zero(given):
     """:func:`~torch.nn.utils.clip_grad_norm_` returns a tensor of 0 if no parameter has a gradient."""
-    norm = clip_grad_norm_(given, 3.5)
+    for norm_type in (2.0, 1, "inf"):
+        norm = clip_grad_norm_(given, 3.5, norm_type)
 
-    assert isinstance(norm, torch.Tensor)
-    assert norm.item() == 0.0
-    assert norm.dtype == torch.float32
+        assert [type(norm), norm.dtype, norm.item()] == [torch.Tensor, torch.float32, 0.0]
 
 
 @pytest.mark.since("2.8")

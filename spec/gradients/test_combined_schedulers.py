@@ -197,16 +197,16 @@ def test_a_milestone_between_two_epochs():
 @pytest.mark.since("2.13")
 def test_a_milestone_of_0_begins_with_the_second():
     """``SequentialLR`` with a milestone of 0 begins with the second: a warm-up of 0 epochs is none."""
-    for milestones, factors, expected in (([0, 3], [0.1, 0.5, 0.2], [0.5, 0.5, 0.5, 0.2, 0.2, 0.2]),):
-        optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
-        parts = [lr_scheduler.ConstantLR(optimizer, factor, total_iters=99) for factor in factors]
-        scheduler = lr_scheduler.SequentialLR(optimizer, parts, milestones)
-        for _ in range(6):
-            rates.append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            scheduler.step()
+    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    parts = [lr_scheduler.ConstantLR(optimizer, factor, total_iters=99) for factor in (0.1, 0.5, 0.2)]
+    scheduler = lr_scheduler.SequentialLR(optimizer, parts, [0, 3])
+    for _ in range(6):
+        rates.append(optimizer.param_groups[0]["lr"])
+        assert scheduler.get_last_lr() == rates[-1:]
+        optimizer.step()
+        scheduler.step()
 
-        assert rates == pytest.approx(expected)
+    assert rates == pytest.approx([0.5, 0.5, 0.5, 0.2, 0.2, 0.2])
 
 
 @pytest.mark.before("2.13")

@@ -140,9 +140,11 @@ def test_muon_decays_by_default():
 
     ``lr`` is the one given, not that for the shape. See :class:`torch.optim.Muon`.
     """
-    weight = nn.Parameter(torch.full((4, 1), 2.0))
-    weight.grad = torch.zeros(4, 1)
-    torch.optim.Muon([weight], lr=0.5).step()
+    weight, other = (nn.Parameter(torch.full((4, 1), 2.0)) for _ in range(2))
+    weight.grad = other.grad = torch.zeros(4, 1)
+    own = {"params": [other], "lr": 0.25, "weight_decay": 0.75}
+    torch.optim.Muon([{"params": [weight]}, own], lr=0.5).step()
 
     assert weight.tolist() == [pytest.approx([2.0 * (1 - 0.5 * 0.1)])] * 4
+    assert other.tolist() == [pytest.approx([2.0 * (1 - 0.25 * 0.75)])] * 4
     assert torch.optim.Muon([weight]).param_groups[0]["weight_decay"] == 0.1

@@ -95,20 +95,22 @@ def test_a_second_scheduler_starts_from_the_first_rate():
 
 
 def test_a_new_cosine_at_zero_stays_there():
-    """A new ``CosineAnnealingLR`` on an optimizer whose ``lr`` has reached 0 stays at 0.
+    """A new ``CosineAnnealingLR`` on an optimizer whose ``lr`` has reached 0 stays at 0 for ``T_max`` steps.
 
-    It multiplies the rate that it finds (:issue:`78003`). Set ``lr`` first, or use
-    ``CosineAnnealingWarmRestarts``.
+    It multiplies the rate that it finds, and rises to the first one after that (:issue:`78003`). Set ``lr``
+    first, or use ``CosineAnnealingWarmRestarts``.
     """
-    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
-    for _ in range(2):
+    groups = [{"params": [nn.Parameter(torch.rand(2))], "lr": lr} for lr in (1.0, 0.25)]
+    optimizer, rates = SGD(groups, lr=0.5), []
+    for steps in (2, 4):
         scheduler = lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
-        for _ in range(2):
+        for _ in range(steps):
             optimizer.step()
             scheduler.step()
-            rates.append(optimizer.param_groups[0]["lr"])
+            rates.append([group["lr"] for group in optimizer.param_groups])
 
-    assert rates == pytest.approx([0.5, 0.0, 0.0, 0.0])
+    assert [first for first, _ in rates] == pytest.approx([0.5, 0.0, 0.0, 0.0, 0.5, 1.0])
+    assert [4 * second for _, second in rates] == pytest.approx([first for first, _ in rates])
 
 
 def test_warm_restarts_jump_back():

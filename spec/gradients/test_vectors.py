@@ -136,6 +136,7 @@ def test_only_a_tensor_is_cut_into_parameters():
         ((2.0, 3.0, 5.0), "tuple"),
         (2.0, "float"),
         (None, "NoneType"),
+        (torch.rand(3).numpy(), r"(numpy\.)?ndarray"),
     ):
         with pytest.raises(TypeError, match=rf"^expected torch.Tensor, but got: {name}$"):
             vector_to_parameters(given, nn.Linear(2, 1).parameters())

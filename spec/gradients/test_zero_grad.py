@@ -36,6 +36,7 @@ def test_set_to_none_false_leaves_zeros():
     layer = nn.Linear(2, 3)
     layer(torch.rand(1, 2)).sum().backward()
     weight, bias = layer.weight.grad, layer.bias.grad
+    layer.bias.requires_grad_(False)
     nn.Sequential(nn.Sequential(layer)).zero_grad(False)
 
     assert layer.weight.grad is weight

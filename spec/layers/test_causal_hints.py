@@ -113,30 +113,32 @@ def test_the_function_takes_either():
 
 
 @pytest.mark.since("2.1")
+@pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize(
-    ("net", "hint"),
+    ("decoder", "hint"),
     [
-        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 1), "tgt_is_causal"),
-        (nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8), 1), "memory_is_causal"),
-        (nn.Transformer(4, 2, 1, 1, 8), "src_is_causal"),
-        (nn.Transformer(4, 2, 1, 1, 8), "tgt_is_causal"),
-        (nn.Transformer(4, 2, 1, 1, 8), "memory_is_causal"),
+        (True, "tgt_is_causal"),
+        (True, "memory_is_causal"),
+        (False, "src_is_causal"),
+        (False, "tgt_is_causal"),
+        (False, "memory_is_causal"),
     ],
     ids=["decoder", "memory of a decoder", "source", "target", "memory"],
 )
-def test_is_causal_of_a_transformer_needs_a_mask(net, hint):
+def test_is_causal_of_a_transformer_needs_a_mask(decoder, hint, batch_first):
     """In training mode ``TransformerDecoder`` raises ``RuntimeError`` for ``tgt_is_causal=True`` without
     ``tgt_mask``.
 
     So does :class:`~torch.nn.Transformer`. The hints are ``src_is_causal``, ``tgt_is_causal`` and
     ``memory_is_causal``, each for the mask of that name.
     """
-    x = torch.rand(5, 3, 4)
-    padding = {hint.replace("is_causal", "key_padding_mask"): torch.zeros(3, 5, dtype=torch.bool)}
+    x = torch.rand(3, 3, 4)
+    padding = {hint.replace("is_causal", "key_padding_mask"): torch.zeros(3, 3, dtype=torch.bool)}
+    net = nn.Transformer(4, 2, 1, 1, 8, batch_first=batch_first)
 
     for given in ({}, padding):
         with pytest.raises(RuntimeError, match="Need attn_mask if specifying the is_causal hint"):
-            net.train()(x, x, **{hint: True}, **given)
+            (net.decoder if decoder else net)(x, x, **{hint: True}, **given)
 
 
 @pytest.mark.parametrize(
@@ -394,5 +396,6 @@ def test_the_function_counts_from_the_first_key():
     assert attend(query, key, value, is_causal=True).flatten().tolist() == [2.0, 3.0]
     assert attend(query[:, :1], key, value, is_causal=True).flatten().tolist() == [2.0]
     assert attend(query[:, :1], key, value).flatten().tolist() == [4.0]
+    assert attend(key, query, value[:, :2], is_causal=True).flatten().tolist() == [2.0, 3.0, 3.0, 3.0]
     last = torch.ones(2, 4, dtype=torch.bool).tril(diagonal=2)
     assert attend(query, key, value, attn_mask=last).flatten().tolist() == [5.0, 4.0]

@@ -325,11 +325,16 @@ def test_decoders_take_no_fast_path_for_float_masks():
     (:issue:`106630`). See :class:`~torch.nn.TransformerDecoder`.
     """
     net = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, batch_first=True), 2).eval()
-    x, memory, bias = torch.rand(3, 5, 4), torch.rand(3, 2, 4), torch.zeros(5, 5)
-    bias[:, 2] = 0.5
+    x, memory, causal = torch.rand(3, 5, 4), torch.rand(3, 2, 4), torch.full((5, 5), -torch.inf).triu(1)
 
-    for mask in (bias, nn.Transformer.generate_square_subsequent_mask(5)):
-        slow = net(x, memory, tgt_mask=mask)
+    for name, mask in (
+        ("tgt_mask", 5 * torch.rand(5, 5)),
+        ("tgt_mask", causal),
+        ("memory_mask", 5 * torch.rand(5, 2)),
+        ("tgt_key_padding_mask", 5 * torch.rand(3, 5)),
+        ("memory_key_padding_mask", 5 * torch.rand(3, 2)),
+    ):
+        slow = net(x, memory, **{name: mask})
         with torch.no_grad():
-            torch.testing.assert_close(net(x, memory, tgt_mask=mask), slow)
-    assert not torch.allclose(slow, net(x, memory), atol=1e-3)
+            torch.testing.assert_close(net(x, memory, **{name: mask}), slow)
+        assert not torch.allclose(slow, net(x, memory), atol=1e-4)

@@ -21,6 +21,8 @@ def test_linear_is_x_times_a_transposed_plus_b():
     x = torch.tensor([[10.0, 1.0], [1.0, 0.0]])
 
     assert layer(x).tolist() == [[12.5, 34.25, 56.125], [1.5, 3.25, 5.125]]
+    assert layer(x[0]).tolist() == [12.5, 34.25, 56.125]
+    assert layer(x[None]).tolist() == [[[12.5, 34.25, 56.125], [1.5, 3.25, 5.125]]]
 
 
 @pytest.mark.claim("N2-14")

@@ -193,9 +193,10 @@ def test_linear_cross_entropy_indices_may_be_bytes(chunked):
     loss = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions() if chunked else None)
     inputs, classes = torch.randn(2, 5), torch.tensor([1, 2])
 
-    assert torch.equal(loss(inputs, classes.to(torch.uint8)), loss(inputs, classes))
-    with pytest.raises(RuntimeError, match=r"expected .* Long .*but .* Int"):
-        loss(inputs, classes.to(torch.int32))
+    for x, target in ((inputs, classes), (inputs[0], classes[0])):
+        assert torch.equal(loss(x, target.to(torch.uint8)), loss(x, target))
+        with pytest.raises(RuntimeError, match=r"expected .* Long .*but .* Int"):
+            loss(x, target.to(torch.int32))
     with pytest.raises(RuntimeError, match=r"expected .* Long .*but .*Byte"):
         nn.LinearCrossEntropyLoss(5, 3, out_features=(1,))(inputs, classes[:, None].to(torch.uint8))
 

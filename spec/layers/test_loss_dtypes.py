@@ -45,10 +45,12 @@ def test_mse_takes_a_target_of_another_dtype(dtype):
     """
     prediction = torch.tensor([1.0, 2.0], requires_grad=True)
 
-    nn.MSELoss()(prediction, torch.tensor([2, 4]).to(dtype)).backward()
+    for reduction, expected in (("mean", [-1.0, -2.0]), ("sum", [-2.0, -4.0]), ("none", [-2.0, -4.0])):
+        prediction.grad = None
+        nn.MSELoss(reduction=reduction)(prediction, torch.tensor([2, 4]).to(dtype)).sum().backward()
 
-    assert prediction.grad.dtype is torch.float32
-    assert prediction.grad.tolist() == [-1.0, -2.0]
+        assert prediction.grad.dtype is torch.float32
+        assert prediction.grad.tolist() == expected
 
 
 @pytest.mark.before("2.12")
@@ -61,11 +63,12 @@ def test_mse_refused_a_target_of_another_dtype(dtype, name):
     """
     prediction = torch.tensor([1.0, 2.0], requires_grad=True)
 
-    loss = nn.MSELoss()(prediction, torch.tensor([2, 4]).to(dtype))
+    for reduction, total in (("mean", 2.5), ("sum", 5.0), ("none", 5.0)):
+        loss = nn.MSELoss(reduction=reduction)(prediction, torch.tensor([2, 4]).to(dtype)).sum()
 
-    assert loss.item() == 2.5
-    with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
-        loss.backward()
+        assert loss.item() == total
+        with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
+            loss.backward()
 
 
 @pytest.mark.parametrize(("dtype", "name"), [(torch.float64, "Double"), (torch.int64, "Long")])
@@ -77,11 +80,12 @@ def test_huber_refuses_a_target_of_another_dtype(dtype, name):
     """
     prediction = torch.tensor([1.0, 2.0], requires_grad=True)
 
-    loss = nn.HuberLoss()(prediction, torch.tensor([2, 4]).to(dtype))
+    for reduction, total in (("mean", 1.0), ("sum", 2.0), ("none", 2.0)):
+        loss = nn.HuberLoss(reduction=reduction)(prediction, torch.tensor([2, 4]).to(dtype)).sum()
 
-    assert loss.item() == 1.0
-    with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
-        loss.backward()
+        assert loss.item() == total
+        with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
+            loss.backward()
 
 
 @pytest.mark.parametrize(

@@ -120,10 +120,13 @@ def test_soft_margin_is_logistic():
     """``SoftMarginLoss`` is ``log(1 + exp(-y * x))`` for targets ``y`` of 1 and -1: BCE of logits."""
     x, y = torch.tensor([0.5, 3.0, -0.5, 2.0]), torch.tensor([1.0, -1.0, -1.0, 1.0])
 
-    loss = nn.SoftMarginLoss(reduction="none")(x, y)
+    terms = (1 + (-y * x).exp()).log()
 
-    assert torch.allclose(loss, (1 + (-y * x).exp()).log())
-    assert torch.allclose(loss, nn.BCEWithLogitsLoss(reduction="none")(x, (y + 1) / 2))
+    for reduction, expected in (("none", terms), ("sum", terms.sum()), ("mean", terms.mean())):
+        loss = nn.SoftMarginLoss(reduction=reduction)(x, y)
+
+        assert torch.allclose(loss, expected)
+        assert torch.allclose(loss, nn.BCEWithLogitsLoss(reduction=reduction)(x, (y + 1) / 2))
 
 
 def test_multi_label_soft_margin_is_one_against_all():

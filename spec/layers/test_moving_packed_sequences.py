@@ -80,17 +80,21 @@ def test_a_copy_could_be_asked_for():
 
 
 def test_the_format_is_asked_of_the_indices_too():
-    """``PackedSequence.to(memory_format=torch.channels_last)`` raises ``RuntimeError`` if there are indices.
+    """``PackedSequence.to(memory_format=torch.channels_last)`` of one with indices raises ``RuntimeError``.
 
-    Those are 1-d. Convert ``packed.data``, or pack sequences that are sorted.
+    Those are 1-d. Convert ``packed.data``, or pack sequences that are sorted. Where there is nothing to
+    convert, it returns the object itself.
     """
     long, short = torch.rand(3, 2, 4, 5), torch.rand(1, 2, 4, 5)
+    given = {"memory_format": torch.channels_last}
+    packed = pack_sequence([short, long], enforce_sorted=False)
 
-    packed = pack_sequence([long, short]).to(memory_format=torch.channels_last)
-    assert packed.data.stride() == (40, 1, 10, 2)
-
-    with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last format"):
-        pack_sequence([short, long], enforce_sorted=False).to(memory_format=torch.channels_last)
+    assert pack_sequence([long, short]).to(**given).data.stride() == (40, 1, 10, 2)
+    for kind in ({}, {"dtype": torch.float64}):
+        with pytest.raises(RuntimeError, match="required rank 4 tensor to use channels_last format"):
+            packed.to(**kind, **given)
+    done = packed._replace(data=packed.data.to(**given))
+    assert done.to(**given) is done
 
 
 def test_it_says_where_the_data_are():

@@ -33,15 +33,17 @@ def test_a_saved_dict_can_be_enlarged():
     Otherwise it raises for the size, also with ``strict=False``. So a checkpoint for three classes is loaded
     into a model for five.
     """
-    old, net = nn.Embedding(3, 2), nn.Embedding(5, 2)
+    old, net = nn.Linear(2, 3), nn.Linear(2, 5)
     state = old.state_dict()
     with pytest.raises(RuntimeError, match="size mismatch for weight"):
         net.load_state_dict(state, strict=False)
 
     state["weight"] = torch.cat([state["weight"], torch.full((2, 2), 7.0)])
+    state["bias"] = torch.cat([state["bias"], torch.tensor([8.0, 9.0])])
     net.load_state_dict(state)
 
     assert net.weight.tolist() == [*old.weight.tolist(), [7.0, 7.0], [7.0, 7.0]]
+    assert net.bias.tolist() == [*old.bias.tolist(), 8.0, 9.0]
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,13 @@ def test_gradients_pass_through_a_sleeping_layer():
     torch.testing.assert_close(layer.weight.grad, torch.tensor([4.5, 3.5]))
     assert layer.bias.grad.tolist() == [2, 2]
 
-    layer.zero_grad()
-    layer.requires_grad_(False)
-    layer(x).sum().backward()
-    assert [parameter.grad for parameter in layer.parameters()] == [None, None]
+    for trained in ([False, True], [True, False], [False, False]):
+        x.grad = layer.weight.grad = layer.bias.grad = None
+        layer.weight.requires_grad_(trained[0])
+        layer.bias.requires_grad_(trained[1])
+        layer(x).sum().backward()
+        assert [parameter.grad is not None for parameter in layer.parameters()] == trained
+        assert x.grad.tolist() == [[0.5, 0.5], [0.5, 0.5]]
 
 
 @pytest.mark.needs("torchvision")

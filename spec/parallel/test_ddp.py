@@ -145,13 +145,16 @@ def test_a_state_dict_of_a_rank_fits_elsewhere(ranks):
     """``model.module.state_dict()`` of a ``DistributedDataParallel`` loads into a plain module."""
 
     def save(rank):
-        return DDP(nn.Linear(2, 3)).module.state_dict()
+        model = DDP(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
+        model(torch.rand(4, 2)).sum().backward()
+        return model.module.state_dict()
 
     first, _ = ranks(save)
-    net = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
 
     assert str(net.load_state_dict(first)) == "<All keys matched successfully>"
-    assert torch.equal(net.weight, first["weight"])
+    assert [torch.equal(value, first[name]) for name, value in net.state_dict().items()] == [True] * 7
+    assert net[1].num_batches_tracked.item() == 1
 
 
 @pytest.mark.needs("distributed")

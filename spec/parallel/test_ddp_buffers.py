@@ -100,11 +100,12 @@ def test_local_buffers_start_local(ranks):
     """
 
     def wrap(rank):
-        net = nn.Linear(2, 3)
-        net.register_buffer("mean", torch.tensor([rank + 5.0]))
-        return DDP(net, broadcast_buffers=False).module.mean.item()
+        net = nn.Sequential(nn.Linear(2, 3))
+        net[0].register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
+        return [buffer.tolist() for buffer in DDP(net, broadcast_buffers=False).module.buffers()]
 
-    assert ranks(wrap) == [5.0, 6.0]
+    assert ranks(wrap) == [[3, [5.0, 7.0]], [4, [6.0, 8.0]]]
 
 
 @pytest.mark.needs("distributed")
@@ -113,11 +114,12 @@ def test_local_buffers_started_equal(ranks):
     """``DistributedDataParallel(broadcast_buffers=False)`` starts every rank with rank 0's buffers."""
 
     def wrap(rank):
-        net = nn.Linear(2, 3)
-        net.register_buffer("mean", torch.tensor([rank + 5.0]))
-        return DDP(net, broadcast_buffers=False).module.mean.item()
+        net = nn.Sequential(nn.Linear(2, 3))
+        net[0].register_buffer("mean", torch.tensor([rank + 5.0, rank + 7.0]))
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
+        return [buffer.tolist() for buffer in DDP(net, broadcast_buffers=False).module.buffers()]
 
-    assert ranks(wrap) == [5.0, 5.0]
+    assert ranks(wrap) == [[3, [5.0, 7.0]]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -183,22 +185,24 @@ def test_later_buffers_follow_as_well(ranks):
 
 
 @pytest.mark.needs("distributed")
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
 @pytest.mark.since("2.7")
-def test_without_init_sync_buffers_differ(ranks):
+def test_without_init_sync_buffers_differ(ranks, mode):
     """``DDP(init_sync=False)`` leaves each rank its own buffers until the first call.
 
     That call hands out those of rank 0. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def run(rank):
-        net = nn.Linear(1, 1)
-        net.register_buffer("mean", torch.tensor(rank + 5.0))
-        model = DDP(net, init_sync=False)
-        start = net.mean.item()
+    def run(rank, mode):
+        net = nn.Sequential(nn.Linear(1, 1))
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
+        net[0].register_buffer("mean", torch.tensor(rank + 5.0))
+        model = DDP(net, init_sync=False).train(mode)
+        start = [buffer.item() for buffer in net.buffers()]
         model(torch.ones(1, 1))
-        return start, net.mean.item()
+        return start, [buffer.item() for buffer in net.buffers()]
 
-    assert ranks(run) == [(5.0, 5.0), (6.0, 5.0)]
+    assert ranks(run, mode) == [([3, 5.0], [3, 5.0]), ([4, 6.0], [3, 5.0])]
 
 
 @pytest.mark.needs("distributed")

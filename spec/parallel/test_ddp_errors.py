@@ -386,10 +386,10 @@ def test_outputs_are_found_in_containers(ranks):
 
         net, x = Net(1, 1, bias=False), torch.tensor([[rank + 1.0]])
         model = DDP(net, find_unused_parameters=True)
-        net.output = dataclasses.make_dataclass("Output", ["y"])
+        net.output = output = dataclasses.make_dataclass("Output", ["y"])
         model(x).y.sum().backward()
-        net.output = lambda y: ([{"y": y}],)
-        model(x)[0][0]["y"].sum().backward()
+        net.output = lambda y: ([{"y": output([y])}],)
+        model(x)[0][0]["y"].y[0].sum().backward()
         grad = net.weight.grad.item()
         net.output = lambda y: types.SimpleNamespace(y=y)
         with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):

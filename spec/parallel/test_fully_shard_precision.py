@@ -49,17 +49,17 @@ def test_without_dtypes_nothing_is_cast(ranks):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         class Net(nn.Linear):
-            def forward(self, x, *more):
-                self.seen = [t.dtype for t in (self.weight, x, *more)]
+            def forward(self, x, *, scale):
+                self.seen = [t.dtype for t in (self.weight, x, scale)]
                 return super().forward(x.to(self.weight.dtype))
 
         policy = MixedPrecisionPolicy()
         net = fully_shard(Net(4, 4))
-        output = net(torch.ones(1, 4, dtype=torch.float64))
+        output = net(torch.ones(1, 4, dtype=torch.float64), scale=torch.ones(1, dtype=torch.float16))
         dtypes = policy.param_dtype, policy.reduce_dtype, policy.output_dtype
         return dtypes, policy.cast_forward_inputs, net.seen, output.dtype
 
-    seen = [torch.float32, torch.float64]
+    seen = [torch.float32, torch.float64, torch.float16]
     assert ranks(run) == [((None, None, None), True, seen, torch.float32)] * 2
 
 

@@ -153,21 +153,25 @@ def test_finalization_averages_and_shards(ranks):
     def train(rank, last):
         from torch.distributed.fsdp import fully_shard
 
-        net = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(2, 2, bias=False))
+        class Net(nn.ModuleList):
+            def forward(self, x):
+                return self[2](self[0](x) + self[1](x))
+
+        net = Net([nn.Linear(1, 2, bias=False), nn.Linear(1, 2, bias=False), nn.Linear(2, 2, bias=False)])
         for weight in net.parameters():
-            nn.init.ones_(weight)
+            nn.init.constant_(weight, 0.5)
         for module in (*net, net):
             fully_shard(module)
         net.set_manual_backward_finalization(True)
         net.set_is_last_backward(last)
         net(torch.tensor([[rank + 1.0]])).sum().backward()
-        waiting, done = net[0].weight, net[1].weight
-        before = hasattr(waiting, "to_local"), waiting.grad.tolist(), done.grad.to_local().tolist()
+        before = [hasattr(layer.weight, "to_local") for layer in net], net[0].weight.grad.tolist()
         result = net.finalize_backward()
         net.set_manual_backward_finalization(False)
-        return before, result, net[0].weight.grad.to_local().tolist()
+        return before, result, [layer.weight.grad.to_local().tolist() for layer in net]
 
-    expected = [((False, [[own], [own]], [[1.5, 1.5]]), None, [[3.0]]) for own in (2.0, 4.0)]
+    after = [[[1.5]], [[1.5]], [[1.5, 1.5]]]
+    expected = [(([False, False, True], [[own], [own]]), None, after) for own in (1.0, 2.0)]
     assert ranks(train, True) == expected
     assert ranks(train, False) == expected
 

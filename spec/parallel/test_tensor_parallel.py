@@ -36,26 +36,34 @@ def test_layers_are_cut_in_place(ranks):
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.parametrize("whole", [True, False], ids=["distribute_module", "parallelize_module"])
+@pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel", None])
 @pytest.mark.since("2.11")
-def test_frozen_parameters_stay_frozen(ranks, whole):
-    """``parallelize_module`` and ``distribute_module`` keep the ``requires_grad`` of each parameter.
+def test_frozen_parameters_stay_frozen(ranks, style):
+    """``ColwiseParallel``, ``RowwiseParallel`` and ``distribute_module`` keep ``requires_grad`` of
+    parameters.
 
-    In earlier releases they made frozen parameters trainable (:pull:`171709`): freeze again after the call.
-    See :func:`torch.distributed.tensor.distribute_module`.
+    In earlier releases they made frozen parameters trainable (:pull:`171709`): freeze again after the call,
+    as one still has to after ``SequenceParallel``. See :func:`torch.distributed.tensor.distribute_module`.
     """
 
-    def cut(rank, whole):
+    def cut(rank, style):
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.tensor import distribute_module
-        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+        from torch.distributed.tensor import distribute_module, parallel
 
-        layer, mesh = nn.Linear(2, 4), init_device_mesh("cpu", (2,))
-        layer.weight.requires_grad_(False)
-        distribute_module(layer, mesh) if whole else parallelize_module(layer, mesh, ColwiseParallel())
-        return [(name, hasattr(p, "to_local"), p.requires_grad) for name, p in layer.named_parameters()]
+        mesh, seen = init_device_mesh("cpu", (2,)), []
+        for trained in ((False, True, False), (True, False, False)):
+            net = nn.ModuleList([nn.Linear(2, 4), nn.Embedding(4, 2)])
+            for p, flag in zip(net.parameters(), trained, strict=True):
+                p.requires_grad_(flag)
+            if style:
+                parallel.parallelize_module(net, mesh, {"*": getattr(parallel, style)()})
+            else:
+                distribute_module(net, mesh)
+            seen.append([(hasattr(p, "to_local"), p.requires_grad) for p in net.parameters()])
+        return seen
 
-    assert ranks(cut, whole) == [[("weight", True, False), ("bias", True, True)]] * 2
+    flags = [False, True, False], [True, False, False]
+    assert ranks(cut, style) == [[[(True, flag) for flag in each] for each in flags]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -85,29 +93,30 @@ def test_everything_may_be_replicated(ranks):
     assert ranks(distribute) == [([True] * 3, [[[3.0, 3.0]], [5.0]], 90.0)] * 2
 
 
+@pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel"])
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
-def test_old_parameters_are_left_behind(ranks):
+def test_old_parameters_are_left_behind(ranks, style):
     """``parallelize_module`` makes new parameters: earlier optimizers train nothing, tied weights come apart.
 
     A gradient and attributes of the old parameter are lost as well. Make the optimizer, and tie, afterwards.
     See :func:`torch.distributed.tensor.parallel.parallelize_module`.
     """
 
-    def cut(rank):
+    def cut(rank, style):
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+        from torch.distributed.tensor import parallel
 
         net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
         net[1].weight, net[0].weight.note = net[0].weight, "kept?"
         net[0].weight.grad = torch.ones(2, 2)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
-        parallelize_module(net, init_device_mesh("cpu", (2,)), {"*": ColwiseParallel()})
+        parallel.parallelize_module(net, init_device_mesh("cpu", (2,)), {"*": getattr(parallel, style)()})
         weight = net[0].weight
         held = optimizer.param_groups[0]["params"][0]
         return held is weight, net[1].weight is weight, weight.grad, hasattr(weight, "note")
 
-    assert ranks(cut) == [(False, False, None, False)] * 2
+    assert ranks(cut, style) == [(False, False, None, False)] * 2
 
 
 @pytest.mark.needs("distributed")

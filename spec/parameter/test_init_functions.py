@@ -74,14 +74,14 @@ def test_constant_and_its_two_short_forms():
     :func:`nn.init.ones_ <torch.nn.init.ones_>` with 1, :func:`nn.init.zeros_ <torch.nn.init.zeros_>` with
     0.
     """
-    tensors = [*torch.full((3, 2, 3), 7.0), torch.zeros(2, 3, dtype=torch.int64)]
+    tensors = [*torch.full((3, 2, 3), 7.0, dtype=torch.float64), torch.zeros(2, 3, dtype=torch.int64)]
 
-    nn.init.constant_(tensors[0], 0.25)
+    nn.init.constant_(tensors[0], 0.1)
     nn.init.ones_(tensors[1])
     nn.init.zeros_(tensors[2])
     nn.init.ones_(tensors[3])
 
-    assert [t.tolist() for t in tensors] == [[[value] * 3] * 2 for value in (0.25, 1.0, 0.0, 1)]
+    assert [t.tolist() for t in tensors] == [[[value] * 3] * 2 for value in (0.1, 1.0, 0.0, 1)]
 
 
 def test_uniform_between_zero_and_one():

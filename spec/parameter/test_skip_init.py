@@ -49,11 +49,13 @@ def test_arguments_are_handed_on():
     """:func:`nn.utils.skip_init <torch.nn.utils.skip_init>` passes positional and keyword arguments on to
     the class of the layer.
     """
-    layer = nn.utils.skip_init(nn.Linear, 5, out_features=3, bias=False, dtype=torch.float64)
-
-    assert (layer.in_features, layer.out_features) == (5, 3)
-    assert layer.bias is None
-    assert layer.weight.dtype == torch.float64
+    for layer in (
+        nn.utils.skip_init(nn.Linear, 5, out_features=3, bias=False, dtype=torch.float64),
+        nn.utils.skip_init(nn.Linear, 5, 3, False, dtype=torch.float64),
+    ):
+        assert (layer.in_features, layer.out_features) == (5, 3)
+        assert layer.bias is None
+        assert layer.weight.dtype == torch.float64
 
 
 def test_the_device_is_where_the_layer_ends_up(device):
@@ -67,10 +69,10 @@ def test_the_device_is_where_the_layer_ends_up(device):
 
 def test_meta_is_a_device_too():
     """``nn.utils.skip_init(cls, ..., device="meta")`` returns a layer on the meta device."""
-    layer = nn.utils.skip_init(nn.Linear, 5, 3, device="meta")
+    norm = nn.utils.skip_init(nn.BatchNorm1d, 3, device="meta")
 
-    assert [p.device.type for p in layer.parameters()] == ["meta", "meta"]
-    assert layer.weight.shape == (3, 5)
+    assert [t.device.type for t in (*norm.parameters(), *norm.buffers())] == ["meta"] * 5
+    assert [norm.weight.shape, norm.running_mean.shape] == [(3,), (3,)]
 
 
 def test_the_layer_is_built_on_meta():

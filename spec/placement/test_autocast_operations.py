@@ -167,11 +167,13 @@ def test_probabilities_of_bfloat16_fit_float32_targets():
     """
     p, target = torch.tensor([0.25, 0.75]).bfloat16(), torch.tensor([0.0, 0.375])
 
-    with torch.autocast("cpu"):
-        loss = nn.BCELoss()(p, target)
-
-    assert loss.dtype is torch.float32
-    assert torch.equal(loss, nn.BCELoss()(p.float(), target))
+    for given in (p, p.clone().requires_grad_()):
+        with torch.autocast("cpu"):
+            loss = nn.BCELoss()(given, target)
+        assert loss.dtype is torch.float32
+        assert torch.equal(loss, nn.BCELoss()(p.float(), target))
+    loss.backward()
+    assert given.grad.dtype is torch.bfloat16
     with pytest.raises(RuntimeError, match="Found dtype Float but expected BFloat16"):
         nn.BCELoss()(p, target)
 
@@ -200,8 +202,16 @@ def test_bce_is_refused_on_the_gpu():
 
 @pytest.mark.parametrize(
     ("layer", "lower"),
-    [(nn.RNN, True), (nn.GRU, False), (nn.RNNCell, True), (nn.GRUCell, False), (nn.LSTMCell, False)],
-    ids=["RNN", "GRU", "RNNCell", "GRUCell", "LSTMCell"],
+    [
+        (nn.RNN, True),
+        (lambda *sizes: nn.RNN(*sizes, nonlinearity="relu"), True),
+        (nn.GRU, False),
+        (nn.RNNCell, True),
+        (lambda *sizes: nn.RNNCell(*sizes, nonlinearity="relu"), True),
+        (nn.GRUCell, False),
+        (nn.LSTMCell, False),
+    ],
+    ids=["RNN", "RNN of relu", "GRU", "RNNCell", "RNNCell of relu", "GRUCell", "LSTMCell"],
 )
 def test_recurrent_layers_differ(layer, lower):
     """In ``torch.autocast("cpu")``, ``nn.RNN`` returns bfloat16; ``nn.GRU`` and ``LSTMCell`` keep float32.

@@ -250,11 +250,13 @@ def test_a_setter_is_used():
         def width(self, value):
             self._width = 2 * value
 
-    net = Net()
-    net.width = 3
+    class Derived(Net):
+        pass
 
-    assert net.width == 6
-    assert net._width == 6
+    for net in (Net(), Derived()):
+        net.width = 3
+
+        assert [net.width, net._width] == [6, 6]
 
 
 def test_a_setter_receives_no_module():

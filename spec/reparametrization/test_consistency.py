@@ -217,8 +217,11 @@ def test_unsafe_does_not_compute_at_registration():
 
     register_parametrization(layer, "weight", Noting(calls, "first "), unsafe=True)
     register_parametrization(layer, "weight", Noting(calls, "second "), unsafe=True)
-
     assert calls == ["first inverse"]
+
+    two = Custom(lambda a, b: calls.append("forward"), lambda x: calls.append("two") or [x, x])
+    register_parametrization(nn.Linear(2, 1), "weight", two, unsafe=True)
+    assert calls == ["first inverse", "two"]
 
 
 def test_a_safe_registration_runs_both_once():
@@ -235,6 +238,10 @@ def test_a_safe_registration_runs_both_once():
 
     register_parametrization(layer, "weight", Noting(calls, "second "))
     assert calls[2:] == ["first forward", "second forward", "second inverse"]
+
+    two = Custom(lambda a, b: calls.append("sum") or a + b, lambda x: calls.append("two") or [x, x])
+    register_parametrization(nn.Linear(2, 1), "weight", two)
+    assert calls[5:] == ["two", "sum"]
 
     before = layer.weight.tolist()
     register_parametrization(layer, "weight", Custom(lambda x: x, lambda x: x + 10.0))

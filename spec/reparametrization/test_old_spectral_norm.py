@@ -190,9 +190,9 @@ def test_twice_is_an_error():
     spectral_norm(layer, "weight_orig")
     assert [hook.name for hook in layer._forward_pre_hooks.values()] == ["weight", "weight_orig"]
 
-    for options in ({}, {"n_power_iterations": 5}):
-        with pytest.raises(RuntimeError, match=r"two spectral_norm hooks on the same parameter weight$"):
-            spectral_norm(layer, **options)
+    for name, number in (("weight", 1), ("weight", 5), ("weight_orig", 1)):
+        with pytest.raises(RuntimeError, match=rf"two spectral_norm hooks on the same parameter {name}$"):
+            spectral_norm(layer, name, number)
 
 
 @pytest.mark.parametrize("number", [0, -2])
@@ -215,12 +215,13 @@ def test_a_lazy_parameter_is_an_error():
             spectral_norm(layer)
 
 
-def test_removing_leaves_the_divided_weight():
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_removing_leaves_the_divided_weight(mode):
     """``remove_spectral_norm`` leaves the divided weight as a parameter, without another power iteration.
 
     :func:`~torch.nn.utils.remove_spectral_norm` makes a new parameter: pass it to the optimizer.
     """
-    layer = spectral_norm(nn.Linear(2, 2))
+    layer = spectral_norm(nn.Linear(2, 2)).train(mode)
     matrix = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     u, v = torch.tensor([0.8, 0.6]), torch.tensor([0.6, 0.8])
     with torch.no_grad():

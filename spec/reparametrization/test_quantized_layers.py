@@ -5,6 +5,8 @@ Eager quantization is a walk over the model that replaces layers by others of th
 other keys.
 """
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -89,35 +91,47 @@ def test_its_state_has_other_keys():
 
 def test_hooks_stay_and_attributes_go():
     """``quantize_dynamic`` moves forward hooks of a layer to its replacement, but no other attributes."""
-    net, calls = nn.Sequential(nn.Linear(2, 3)), []
-    net[0].register_forward_pre_hook(lambda module, args: calls.append("pre"))
-    net[0].register_forward_hook(lambda module, args, output: calls.append("post"))
-    net[0].note = "mine"
+    net, calls = nn.Sequential(nn.Linear(2, 3), nn.LSTM(3, 1)), []
+    for name, layer in net.named_children():
+        layer.register_forward_pre_hook(lambda module, args, name=name: calls.append(f"pre {name}"))
+        layer.register_forward_hook(lambda module, args, output, name=name: calls.append(f"post {name}"))
+        layer.note = "mine"
 
     copied = quantization.quantize_dynamic(net)
-    copied(torch.rand(1, 2))
+    copied(torch.rand(4, 1, 2))
 
-    assert calls == ["pre", "post"]
-    assert hasattr(copied[0], "note") is False
+    assert calls == ["pre 0", "post 0", "pre 1", "post 1"]
+    assert [hasattr(layer, "note") for layer in copied] == [False, False]
 
 
-def test_fusing_doubles_pre_hooks():
-    """After ``torch.ao.quantization.fuse_modules`` forward pre-hooks of a convolution run twice in a call.
+@pytest.mark.parametrize(
+    ("others", "fused"),
+    [
+        ([nn.BatchNorm1d(1)], ["pre 0", "pre 0", "post 0", "post 1"]),
+        ([nn.BatchNorm1d(1), nn.ReLU()], ["pre 0", "pre 0", "post 0", "pre 2", "post 2"]),
+        ([nn.ReLU()], ["pre 0", "post 0", "pre 1", "post 1"]),
+    ],
+    ids=["norm", "norm and activation", "activation"],
+)
+def test_fusing_doubles_pre_hooks(others, fused):
+    """After ``fuse_modules`` of a convolution and a norm, the convolution's forward pre-hooks run twice.
 
-    Pre-hooks of the norm that was fused into it are lost; its forward hooks run behind those of the
-    convolution. Register hooks after fusing.
+    That is in each call, and not where it is fused with an activation alone. Pre-hooks of the norm are lost;
+    its forward hooks run behind those of the convolution unless an activation follows. Register hooks after
+    fusing. See :func:`torch.ao.quantization.fuse_modules`.
     """
-    net, calls = nn.Sequential(nn.Conv1d(1, 1, 1), nn.BatchNorm1d(1)).eval(), []
+    net, calls = nn.Sequential(nn.Conv1d(1, 1, 1), *copy.deepcopy(others)).eval(), []
+    names = [name for name, _ in net.named_children()]
     for name, layer in net.named_children():
         layer.register_forward_pre_hook(lambda module, args, name=name: calls.append(f"pre {name}"))
         layer.register_forward_hook(lambda module, args, output, name=name: calls.append(f"post {name}"))
 
-    quantization.fuse_modules(net, ["0", "1"])(torch.rand(1, 1, 4))
+    quantization.fuse_modules(net, names)(torch.rand(1, 1, 4))
 
-    assert calls == ["pre 0", "pre 0", "post 0", "post 1"]
+    assert calls == fused
     calls.clear()
     net(torch.rand(1, 1, 4))
-    assert calls == ["pre 0", "post 0", "pre 1", "post 1"]
+    assert calls == [f"{when} {name}" for name in names for when in ("pre", "post")]
 
 
 def test_the_root_is_not_replaced():

@@ -233,12 +233,13 @@ def test_its_state_fits_no_other_form(make, missing):
 
     See also :ref:`reparametrization.weight_norm.it_loads_the_state_of_the_old_form`
     """
-    state = parametrizations.weight_norm(nn.Linear(2, 3)).state_dict()
+    layer, new = make(nn.Linear(2, 3)), parametrizations.weight_norm(nn.Linear(2, 3))
 
-    result = make(nn.Linear(2, 3)).load_state_dict(state, strict=False)
+    for net, other, at in ((layer, new, ""), (nn.Sequential(layer), nn.Sequential(new), "0.")):
+        result = net.load_state_dict(other.state_dict(), strict=False)
 
-    assert result.missing_keys == missing
-    assert result.unexpected_keys == [f"parametrizations.weight.original{number}" for number in (0, 1)]
+        assert result.missing_keys == [f"{at}{name}" for name in missing]
+        assert result.unexpected_keys == [f"{at}parametrizations.weight.original{part}" for part in (0, 1)]
 
 
 @pytest.mark.since("2.1")

@@ -53,6 +53,7 @@ def test_parameters_are_replaced():
 
     assert [p is old for p, old in zip(norm.parameters(), before, strict=True)] == [False, False]
     assert [type(p) for p in norm.parameters()] == [nn.Parameter, nn.Parameter]
+    assert [p.data_ptr() == state[name].data_ptr() for name, p in norm.named_parameters()] == [True, True]
     assert [id(b) for b in norm.buffers()] == [id(state[name]) for name, _ in norm.named_buffers()]
 
 

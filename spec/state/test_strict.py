@@ -197,15 +197,15 @@ def test_a_wrapper_prefix_matches_nothing():
 
     See also :ref:`state.strict.a_wrapper_prefix_can_be_taken_off`
     """
-    wrapper = nn.Module()
-    wrapper.module = nn.Linear(2, 3)
     layer = nn.Linear(2, 3)
     before = [p.tolist() for p in layer.parameters()]
 
-    result = layer.load_state_dict(wrapper.state_dict(), strict=False)
+    for name in ("module", "_orig_mod", "model"):
+        wrapper = nn.ModuleDict({name: nn.Linear(2, 3)})
+        result = layer.load_state_dict(wrapper.state_dict(), strict=False)
 
-    assert result == (["weight", "bias"], ["module.weight", "module.bias"])
-    assert [p.tolist() for p in layer.parameters()] == before
+        assert result == (["weight", "bias"], [f"{name}.weight", f"{name}.bias"])
+        assert [p.tolist() for p in layer.parameters()] == before
 
 
 @pytest.mark.question("Q91")

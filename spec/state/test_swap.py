@@ -176,20 +176,21 @@ def test_module_load_may_return_a_parameter(wrapped):
     assert [p.tolist() for p in net.parameters()] == [[3.0, 5.0], [7.0, 9.0]]
 
 
+@pytest.mark.parametrize("name", ["weight", "bias"])
 @pytest.mark.since("2.3")
-def test_a_watched_parameter_cannot_be_swapped():
+def test_a_watched_parameter_cannot_be_swapped(name):
     """A ``load_state_dict`` that swaps tensors raises ``RuntimeError`` if a parameter has a weakref.
 
     It swaps after ``torch.__future__.set_swap_module_params_on_conversion(True)``. Some caches keep a
     ``weakref`` to a parameter.
     """
     layer = nn.Linear(2, 3)
-    watch, net = weakref.ref(layer.weight), nn.Sequential(layer)
+    watch, net = weakref.ref(getattr(layer, name)), nn.Sequential(layer)
 
     for assign in (False, True):
         with swapping_parameters(), pytest.raises(RuntimeError, match="While swapping the param") as caught:
             net.load_state_dict(nn.Sequential(nn.Linear(2, 3)).state_dict(), assign=assign)
 
-        assert 'While swapping the parameter named "0.weight"' in str(caught.value)
+        assert f'While swapping the parameter named "0.{name}"' in str(caught.value)
         assert "it has weakref associated with it" in str(caught.value)
-        assert watch() is layer.weight
+        assert watch() is getattr(layer, name)

@@ -113,6 +113,7 @@ def test_shared_buffers_under_every_name():
 
     own = ["running_mean", "running_var", "num_batches_tracked", "mean_again"]
     assert names == [f"0.{name}" for name in own] + [f"1.{name}" for name in own]
+    assert [name for name, _ in norm.named_buffers(recurse=False, remove_duplicate=False)] == own
 
 
 def test_named_buffers_by_position():

@@ -197,8 +197,10 @@ def test_remove_duplicate_false_yields_every_name():
     net.copy = net.encoder
 
     names = [name for name, _ in net.named_parameters(remove_duplicate=False)]
+    own = [name for name, _ in net.named_parameters(recurse=False, remove_duplicate=False)]
 
-    assert names == ["own", "again", "encoder.weight", "decoder.0.weight", "copy.weight"]
+    assert own == ["own", "again"]
+    assert names == [*own, "encoder.weight", "decoder.0.weight", "copy.weight"]
 
 
 def test_prefix_is_put_before_every_name():
@@ -334,10 +336,10 @@ def test_named_members_walks_any_kind():
     It is private; libraries use it for other kinds of members. Duplicates are skipped.
     """
     layer = nn.BatchNorm1d(4)
-    net = nn.Sequential(layer, nn.Sequential(layer))
+    net = nn.Sequential(layer, nn.Sequential(layer, nn.PReLU()))
     net.register_buffer("mean", layer.running_mean)
 
     walk = net._named_members(lambda module: {**module._parameters, **module._buffers}.items())
 
     own = ["0.weight", "0.bias", "0.running_var", "0.num_batches_tracked"]
-    assert [name for name, _ in walk] == ["mean", *own]
+    assert [name for name, _ in walk] == ["mean", *own, "1.1.weight"]
