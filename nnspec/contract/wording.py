@@ -15,7 +15,8 @@ import nnspec
 #: How much of the text of an error goes into one line.
 LONGEST_TEXT = 300
 
-_HOMES = (Path(nnspec.__file__).parent, Path(torch.__file__).parent)
+_HOME = Path(nnspec.__file__).parent
+_HOMES = (_HOME, Path(torch.__file__).parent)
 _PYTHON = Path(sysconfig.get_path("stdlib"))
 
 
@@ -66,8 +67,13 @@ def place(frames: Iterable[traceback.FrameSummary]) -> str:
 
 
 def own_frames(frames: Iterable[traceback.FrameSummary]) -> list[traceback.FrameSummary]:
-    """The frames of a stack that are neither this package's nor torch's, pytest's or Python's own."""
-    return [frame for frame in frames if frame.line and _is_own(Path(frame.filename))]
+    """The frames of a stack that are neither this package's nor torch's, pytest's or Python's own.
+
+    What called this package is no code of the module's.
+    """
+    called = list(frames)
+    first = next((place for place, frame in enumerate(called) if _HOME in Path(frame.filename).parents), 0)
+    return [frame for frame in called[first:] if frame.line and _is_own(Path(frame.filename))]
 
 
 def _is_own(path: Path) -> bool:

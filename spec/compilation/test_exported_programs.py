@@ -48,7 +48,7 @@ def test_the_state_dict_of_a_program_is_an_attribute():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.3")
+@pytest.mark.since("2.2")
 def test_names_of_parameters_and_buffers_of_a_program():
     """``named_parameters()`` and ``named_buffers()`` of an exported program yield the module's own tensors.
 
@@ -137,7 +137,7 @@ def test_modules_of_a_program_share_everything():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.3")
+@pytest.mark.since("2.2")
 def test_loading_into_an_exported_module_loads_into_both():
     """``load_state_dict`` of an exported program's ``module()`` also changes the module that was exported.
 
@@ -147,7 +147,7 @@ def test_loading_into_an_exported_module_loads_into_both():
     module = torch.export.export(net, (x,)).module()
 
     module.load_state_dict(
-        {**net.state_dict(), "bias": torch.tensor([4.0, 6.0]), "running_mean": x[0].clone()}
+        {**module.state_dict(), "bias": torch.tensor([4.0, 6.0]), "running_mean": x[0].clone()}
     )
 
     assert (net.bias.tolist(), net.running_mean.tolist()) == ([4.0, 6.0], [3.0, 3.0])

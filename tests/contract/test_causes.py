@@ -8,7 +8,7 @@ from miniatures.formulas import masked
 from torch import nn
 
 from nnspec.contract import not_applicable
-from nnspec.contract.findings import calling, gradients, modes, registration, using_inputs
+from nnspec.contract.findings import calling, cutting, gradients, modes, registration, using_inputs
 
 
 class AttendsToPadding(nn.Module):
@@ -34,6 +34,13 @@ def test_a_mask_that_leaves_all_out_is_named():
 
 def cut_off(net):
     return gradients.cut_off(net, rows, gradients.missed_by_backward(net, rows))
+
+
+def test_a_line_that_calls_the_contract_is_not_the_module_s():
+    net = nn.Sequential(nn.Linear(4, 4))
+    net.forward = torch.no_grad()(net.forward)
+
+    assert cutting.where_cut(net, rows, ["0.weight"]) == ""
 
 
 class KeepsItsFirstOutput(Net):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import traceback
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, TypeAlias
 
 import torch
@@ -24,10 +24,11 @@ _LEAST = 3
 def mixing(net: nn.Module, example: Example) -> list[str]:
     """Views of the module's own that put numbers of different places along one dimension.
 
-    Sizes may hide it, as where all are powers of two: the module is called with shorter inputs too. And what
-    is one longer than wide by chance looks laid out on purpose, and does not three steps shorter.
+    Sizes may hide it, as where all are powers of two: the module is called with shorter inputs too. There a
+    view that left the example as it was may only insist on its width. And what is one longer than wide by
+    chance looks laid out on purpose, and does not three steps shorter.
     """
-    skewed = False
+    skewed, widths = False, dict[str, int]()
     for times, dim in ((0, 0), (1, 1), (1, 0), (3, 1)):
         tried: Example | None = example
         for _ in range(times):
@@ -39,11 +40,19 @@ def mixing(net: nn.Module, example: Example) -> list[str]:
                 run(net, tried)
         except Exception:
             continue  # what is wrong with such inputs is told by other rules
-        shapes = {(before, after) for before, after, _ in views.seen}
-        if found := [one for seen in views.seen if (one := _mixed(seen, shapes))]:
+        widths = widths if times else views.widths
+        changing = [seen for seen in views.seen if not _insists(seen, widths)]
+        shapes = {(before, after) for before, after, _ in changing}
+        if found := [one for seen in changing if (one := _mixed(seen, shapes))]:
             return list(dict.fromkeys(found))
         skewed |= any(_cuts_across(*views) and _skews(*views) for views in shapes)
     return []
+
+
+def _insists(seen: tuple[_Shape, _Shape, str], widths: Mapping[str, int]) -> bool:
+    """Whether a view makes what is not as wide as the example just as wide."""
+    before, after, where = seen
+    return before[-1:] != after[-1:] == (widths.get(where),)
 
 
 def _mixed(seen: tuple[_Shape, _Shape, str], shapes: Set[tuple[_Shape, _Shape]]) -> str:
@@ -157,11 +166,18 @@ def _cut(net: nn.Module, example: Example, size: int) -> tuple[list[Any], set[in
 
 
 class _Views(TorchFunctionMode):
-    """Notes the views that the module's own code takes, and the shapes that linear layers are given."""
+    """Notes the views that the module's own code takes, and the shapes that linear layers are given.
+
+    Attributes:
+        seen: the shapes before and after, and the line.
+        widths: of those that leave the shape as it is, its last size by the line.
+        linear: the shapes that linear layers are given.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[tuple[tuple[int, ...], tuple[int, ...], str]] = []
+        self.widths: dict[str, int] = {}
         self.linear: set[tuple[int, ...]] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -172,9 +188,11 @@ class _Views(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if name in _VIEWING and isinstance(result, Tensor) and 0 not in before:
             after = tuple(result.shape)
-            if after != before:
-                frames = traceback.extract_stack()[:-1]
-                if own_frames(frames[-1:]):
+            frames = traceback.extract_stack()[:-1]
+            if own_frames(frames[-1:]):
+                if after == before:
+                    self.widths[place(frames)] = after[-1] if after else 0
+                else:
                     self.seen.append((before, after, place(frames)))
         return result
 

@@ -509,6 +509,13 @@ class ShiftsRelativePositions(Net):
         return self.head(padded.view(columns + 1, rows)[1:].view(rows, columns)[:, :4])
 
 
+class ReshapesToItsWidth(Net):
+    """It takes rows of any number of dimensions before the last."""
+
+    def forward(self, x):
+        return super().forward(x.reshape(-1, 4))
+
+
 class ScalesABranch(Net):
     """Its branch begins with next to no share, as layers of vision models do, and trains all the same."""
 
@@ -584,6 +591,7 @@ NOT_ACCUSED = [
     ("rows.every_row_counts", TakesSortedRows),
     ("modes.training_goes_on_after_eval", ChoosesInItsFirstCall),
     ("calling.no_view_mixes_dimensions", ShiftsRelativePositions),
+    ("calling.no_view_mixes_dimensions", ReshapesToItsWidth),
     ("calling.under_autocast", LacksAKernel),
     ("moving.computing_in_float64", MixesExperts),
     ("moving.cuda", AsksForAStream),
