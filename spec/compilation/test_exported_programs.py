@@ -226,3 +226,31 @@ def test_only_modules_are_exported():
     """``torch.export.export`` raises ``ValueError`` for a function: it has to be an ``nn.Module``."""
     with pytest.raises(ValueError, match=r"Expected `mod` to be an instance of `torch\.nn\.Module`"):
         torch.export.export(lambda x: x + 1, (torch.rand(2),))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_a_program_is_exported_again_by_its_module():
+    """``torch.export.export`` refuses an exported program with ``ValueError``; it takes its ``module()``.
+
+    The second program has the same state, and ``unflatten`` gives its submodules back (:issue:`117892`).
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(2, 1), nn.Linear(1, 1)
+
+        def forward(self, x):
+            return self.last(self.first(x))
+
+    net, x = Net(), torch.tensor([[3.0, 5.0]])
+    program = torch.export.export(net, (x,))
+    with pytest.raises(ValueError, match=r"^Expected `mod` to be an instance of `torch.nn.Module`"):
+        torch.export.export(program, (x,))
+    again = torch.export.export(program.module(), (x,))
+    made = torch.export.unflatten(again)
+
+    assert sorted(again.state_dict) == sorted(net.state_dict())
+    assert {"first", "last"} <= {name for name, _ in made.named_modules()}
+    torch.testing.assert_close(made(x), net(x))

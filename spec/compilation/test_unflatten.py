@@ -360,3 +360,36 @@ def test_its_inputs_have_no_names():
         torch.export.export(parts, (x,), dynamic_shapes={"args": (sizes,)}, strict=False),
     ):
         assert again.module()(torch.rand(5, 2)).shape == (5, 1)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_buffers_are_changed_in_place():
+    """Calling ``torch.export.unflatten(program)`` changes its own buffers, not those of the program.
+
+    A buffer counts on from call to call, as in the original (:issue:`117893`).
+    """
+
+    class Count(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("calls", torch.tensor(0.0))
+
+        def forward(self, x):
+            return x * self.calls.add_(1)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.count = Count()
+
+        def forward(self, x):
+            return self.count(x)
+
+    net, x = Net(), torch.tensor([3.0])
+    program = torch.export.export(net, (x,))
+    made = torch.export.unflatten(program)
+
+    assert [made(x).item(), made(x).item()] == [3.0, 6.0]
+    kept = [made.state_dict()["count.calls"], program.state_dict["count.calls"], net.count.calls]
+    assert [value.item() for value in kept] == [2.0, 0.0, 0.0]

@@ -114,3 +114,20 @@ def test_autograd_grad_inside_a_checkpoint():
     assert expected.abs().min() > 0
     with pytest.raises(RuntimeError, match="does not require grad"):
         checkpoint(slope, x, use_reentrant=True)
+
+
+def test_attributes_of_inputs_are_lost():
+    """The second forward of ``checkpoint(use_reentrant=True)`` does not see attributes set on its inputs.
+
+    It runs on detached tensors. With ``use_reentrant=False`` they are the same objects (:issue:`111206`).
+    """
+    layer, x, seen = nn.Linear(2, 1), torch.rand(2, requires_grad=True), []
+    x.tag = "left"
+
+    def forward(x):
+        seen.append(getattr(x, "tag", None))
+        return layer(x)
+
+    for reentrant in (True, False):
+        checkpoint(forward, x, use_reentrant=reentrant).backward()
+    assert seen == ["left", None, "left", "left"]

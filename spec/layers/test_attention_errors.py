@@ -161,3 +161,19 @@ def test_the_layer_given_is_copied():
         assert all(p.grad is None for p in net.layer.parameters())
         assert all(p.grad is not None for p in net.stack.parameters())
         assert len(list(net.parameters())) == 3 * len(list(net.layer.parameters()))
+
+
+def test_a_hint_of_none_is_refused():
+    """In training ``TransformerEncoderLayer`` and ``MultiheadAttention`` raise ``TypeError`` for
+    ``is_causal=None``.
+
+    So they do not look for a causal mask; ``TransformerEncoder`` does, and takes ``None`` (:issue:`105342`).
+    """
+    layer, x = nn.TransformerEncoderLayer(4, 2, 8), torch.rand(3, 1, 4)
+    mask = nn.Transformer.generate_square_subsequent_mask(3)
+
+    with pytest.raises(TypeError, match="must be bool, not NoneType"):
+        layer(x, src_mask=mask, is_causal=None)
+    with pytest.raises(TypeError, match="must be bool, not NoneType"):
+        layer.self_attn(x, x, x, attn_mask=mask, is_causal=None, need_weights=False)
+    assert nn.TransformerEncoder(layer, 1)(x, mask=mask, is_causal=None).shape == (3, 1, 4)

@@ -339,3 +339,21 @@ def test_transforms_refuse_to_hand_out_buffers(ranks, transform):
     assert ranks(derive, transform, False) == [6.0, 12.0]
     with pytest.raises(RuntimeError, match="would mutate a captured Tensor"):
         ranks(derive, transform, True)
+
+
+@pytest.mark.needs("distributed")
+def test_gloo_knows_no_int16(ranks):
+    """``DistributedDataParallel`` over gloo raises ``RuntimeError`` for a module with an int16 buffer.
+
+    With ``int64`` it works, and rank 1 gets the value of rank 0.
+    """
+
+    def wrap(rank):
+        net = nn.Linear(2, 3)
+        net.register_buffer("steps", torch.tensor([rank + 5], dtype=torch.int16))
+        with pytest.raises(RuntimeError, match="Invalid scalar type"):
+            DDP(net)
+        net.steps = net.steps.long()
+        return DDP(net).module.steps.tolist()
+
+    assert ranks(wrap) == [[5]] * 2
