@@ -80,7 +80,7 @@ def test_a_copy_could_be_asked_for():
 
 
 def test_the_format_is_asked_of_the_indices_too():
-    """Converting a ``PackedSequence`` with indices by ``to(memory_format=torch.channels_last)`` raises
+    """Moving a ``PackedSequence`` with indices to ``memory_format=torch.channels_last`` raises
     ``RuntimeError``.
 
     Those are 1-d. Convert ``packed.data``, or pack sequences that are sorted. Where there is nothing to
