@@ -123,7 +123,6 @@ def test_the_function_takes_either():
         (False, "tgt_is_causal"),
         (False, "memory_is_causal"),
     ],
-    ids=["decoder", "memory of a decoder", "source", "target", "memory"],
 )
 def test_is_causal_of_a_transformer_needs_a_mask(decoder, hint, batch_first):
     """In training mode ``TransformerDecoder`` raises ``RuntimeError`` for ``tgt_is_causal=True`` without
