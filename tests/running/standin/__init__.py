@@ -3,6 +3,7 @@
 python -m pytest spec/ --device standin -p tests.running.standin
 """
 
+import contextlib
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,13 @@ class Current:
         torch.ops.standin.set_device(self.before)
 
 
+class Stream:
+    """The only stream there is: what it is given to do is done at once."""
+
+    def synchronize(self):
+        pass
+
+
 def index_of(device=None):
     """The number of a device, which is given in any of torch's ways."""
     index = device if isinstance(device, int) or device is None else torch.device(device).index
@@ -39,7 +47,7 @@ def manual_seed_all(seed):
 
 def module():
     """What torch and the specification look for in ``torch.standin``."""
-    operators, standin = torch.ops.standin, ModuleType("torch.standin")
+    operators, standin, stream = torch.ops.standin, ModuleType("torch.standin"), Stream()
     standin.is_available = standin.is_initialized = lambda: True
     standin._is_in_bad_fork = lambda: False
     standin.device_count = lambda: COUNT
@@ -48,6 +56,8 @@ def module():
     standin.device = Current
     standin.get_device_name = lambda device=None: "CPU"
     standin.synchronize = lambda device=None: None
+    standin.current_stream = lambda device=None: stream
+    standin.stream = contextlib.nullcontext
     standin.get_amp_supported_dtype = lambda: [torch.float16, torch.bfloat16]
     standin.manual_seed_all = manual_seed_all
     standin.get_rng_state = lambda device=None: operators.get_rng_state(index_of(device))
