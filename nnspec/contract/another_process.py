@@ -60,20 +60,27 @@ class Elsewhere(NamedTuple):
     taken: list[list[str]]
 
 
+class Another(NamedTuple):
+    """Another process, or what stands for one where there is none.
+
+    Attributes:
+        is_at_work: whether it is still at its work.
+        tell: waits for it, once, and returns what it saw. It raises NotApplicable where another process
+            cannot build the module, or not in time.
+    """
+
+    is_at_work: Callable[[], bool]
+    tell: Callable[[], Elsewhere]
+
+
 @contextlib.contextmanager
-def building_elsewhere(
-    source: str, net: nn.Module | None, patience: float = PATIENCE
-) -> Iterator[Callable[[], Elsewhere]]:
+def building_elsewhere(source: str, net: nn.Module | None, patience: float = PATIENCE) -> Iterator[Another]:
     """Have another process build a module meanwhile.
 
     Args:
         source: what makes it, as a command line names it; empty if it has no such name.
         net: the same module, built in this process, if it could be.
         patience: how many seconds the process may take from when it is asked what it saw.
-
-    Yields:
-        what waits for the process, once, and returns what it saw. It raises NotApplicable where another
-        process cannot build the module, or not in time.
     """
     if not source:
         yield _telling("what makes it cannot be imported by its name, as another process would have to")
@@ -91,6 +98,7 @@ def building_elsewhere(
                 **os.environ,
                 "PYTHONHASHSEED": _other_seed(net) if net is not None else "1",
                 "PYTHONPATH": os.pathsep.join(sys.path),
+                "OMP_NUM_THREADS": "1",
                 _IS_ANOTHER: "1",
             },
             stdin=subprocess.DEVNULL,
@@ -100,16 +108,17 @@ def building_elsewhere(
         )
         with process:
             try:
-                yield functools.partial(_told, process, file, patience)
+                tell = functools.partial(_told, process, file, patience)
+                yield Another(lambda: process.poll() is None, tell)
             finally:
                 process.kill()
 
 
-def _telling(reason: str) -> Callable[[], Elsewhere]:
+def _telling(reason: str) -> Another:
     def tell() -> Elsewhere:
         raise NotApplicable(reason)
 
-    return tell
+    return Another(lambda: False, tell)
 
 
 def _told(process: subprocess.Popen[str], file: Path, patience: float) -> Elsewhere:

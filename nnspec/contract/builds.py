@@ -134,12 +134,15 @@ def _copy(net: nn.Module) -> nn.Module:
 
 def _copy_of(value: Any, made: dict[int, Any]) -> Any:
     kind = type(value)
-    if kind in _ATOMIC:
+    if kind in _ATOMIC or (kind is tuple and _ATOMIC.issuperset(map(type, value))):
         return value
-    if id(value) not in made and (kind is dict or (kind in _OFTEN_EMPTY and not value)):
+    if id(value) in made:
+        return made[id(value)]
+    if kind is dict or (kind in _OFTEN_EMPTY and not value):
         made[id(value)] = kind()
         if kind is dict:
             made[id(value)].update((_copy_of(key, made), _copy_of(one, made)) for key, one in value.items())
+        return made[id(value)]
     return copy.deepcopy(value, made)
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import forks, not_applicable, tree
-from nnspec.contract.another_process import Elsewhere, building_elsewhere
+from nnspec.contract.another_process import Another, Elsewhere, building_elsewhere
 from nnspec.contract.builds import copied, looked_at
 from nnspec.contract.finding import SEVERITIES, Finding, read_sentence
 from nnspec.contract.limit import OutOfTime, within
@@ -76,9 +76,12 @@ def judge_all(
     verdicts = []
     with as_it_was(), forks.ending(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with _meanwhile(target.source if asks else "", build, limit) as elsewhere:
-            given = _given(target, build, Path(folder), elsewhere)
+        with _meanwhile(target.source if asks else "", build, limit) as another:
+            given = _given(target, build, Path(folder), another.tell)
+            threads = torch.get_num_threads()
             for rule in rules:
+                # three threads on two processors wait for each other most of the time
+                torch.set_num_threads(max(1, threads - another.is_at_work()))
                 if progress:
                     progress(rule.id)
                 needs_device = "device" in inspect.signature(rule.judge).parameters
@@ -181,14 +184,16 @@ def _is_of(finding: Finding, paths: list[str]) -> bool:
 
 @contextlib.contextmanager
 def as_it_was() -> Iterator[None]:
-    """Record gradients, even where that was turned off, and put back all random generators at the end."""
+    """Record gradients, even where that was turned off, and put back threads and generators at the end."""
     numpy: Any = sys.modules.get("numpy")
+    threads = torch.get_num_threads()
     python, of_numpy = random.getstate(), numpy.random.get_state() if numpy else None
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
     try:
         with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
             yield
     finally:
+        torch.set_num_threads(threads)
         random.setstate(python)
         if numpy:
             numpy.random.set_state(of_numpy)
@@ -196,7 +201,7 @@ def as_it_was() -> Iterator[None]:
 
 def _meanwhile(
     source: str, build: tree.Build, limit: float | None
-) -> contextlib.AbstractContextManager[Callable[[], Elsewhere]]:
+) -> contextlib.AbstractContextManager[Another]:
     """What has another process build the module, while rules are judged here."""
     net = None
     if source:

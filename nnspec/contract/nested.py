@@ -6,13 +6,14 @@ within one another.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
 import math
 import types
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -124,6 +125,36 @@ def run(net: nn.Module, example: Example, change: Callable[[Tensor], Tensor] | N
     args, kwargs = mapped(inputs, change) if change else inputs
     isolation.seed()
     return net(*args, **kwargs)
+
+
+class Given(NamedTuple):
+    """What a module within another is called with: its path, and the inputs by place and by name."""
+
+    path: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+def given_to(net: nn.Module, example: Example, is_wanted: Callable[[nn.Module], bool]) -> list[Given]:
+    """What one call of a module gives to those within it that are wanted, in the order of their calls.
+
+    Args:
+        net: the module; it is not called if nothing in it is wanted.
+        example: makes the inputs.
+        is_wanted: whether calls of a module are to be told.
+    """
+    calls: list[Given] = []
+
+    def noting(path: str) -> Callable[..., None]:
+        return lambda module, args, kwargs: calls.append(Given(path, args, kwargs))
+
+    wanted = [(path or type(net).__name__, one) for path, one in net.named_modules() if is_wanted(one)]
+    with contextlib.ExitStack() as hooks:
+        for path, module in wanted:
+            hooks.enter_context(module.register_forward_pre_hook(noting(path), with_kwargs=True))
+        if wanted:
+            run(net, example)
+    return calls
 
 
 def varied(example: Example) -> list[Example]:

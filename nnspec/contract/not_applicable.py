@@ -18,9 +18,10 @@ from nnspec.contract.findings.building import changed_by_building, containers, n
 from nnspec.contract.findings.calling import second_call_refused
 from nnspec.contract.findings.first_step import first_step
 from nnspec.contract.findings.gradients import missed_by_backward
+from nnspec.contract.findings.half_precision import in_bfloat16, in_half
 from nnspec.contract.findings.keeping import attributes, kept_tensors, layers_made
 from nnspec.contract.findings.masks import misplaced
-from nnspec.contract.findings.moving import in_bfloat16, in_half, not_computed_in, without_kernel
+from nnspec.contract.findings.moving import not_computed_in, without_kernel
 from nnspec.contract.findings.names import names_differ, order_differs, shared_by_builds
 from nnspec.contract.findings.registration import hidden, register
 from nnspec.contract.findings.rows import no_batch

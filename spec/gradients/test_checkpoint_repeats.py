@@ -107,8 +107,9 @@ def test_the_comparison_may_be_left_out():
 
 
 def test_segments_are_at_most_the_layers():
-    """``checkpoint_sequential`` raises ``ValueError`` for more segments than layers; one runs no layer
-    again.
+    """``checkpoint_sequential`` raises ``ValueError`` for more segments than layers; with 1 it repeats none.
+
+    The last segment is not repeated either.
     """
     calls, x = [], torch.rand(3, 2, requires_grad=True)
     net = nn.Sequential(nn.Tanh(), nn.Tanh(), nn.Tanh())

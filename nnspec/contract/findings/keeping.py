@@ -156,11 +156,7 @@ def _moved_along(net: nn.Module) -> set[str]:
         net.to("meta")
     except Exception:
         return set()
-    return {
-        attribute
-        for attribute, inside in _kept_in(net).items()
-        if all(tensor.is_meta for tensor in inside.values())
-    }
+    return _kept_on_meta(net)
 
 
 def _kept_after(net: nn.Module, example: Example) -> dict[str, dict[str, Tensor]]:
@@ -178,6 +174,10 @@ def _made_on_meta(net: nn.Module, example: Example) -> set[str]:
         run(net, example, lambda tensor: tensor.to("meta"))
     except Exception:
         return set()
+    return _kept_on_meta(net)
+
+
+def _kept_on_meta(net: nn.Module) -> set[str]:
     return {
         attribute
         for attribute, inside in _kept_in(net).items()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from nnspec.contract.nested import Example, run, tensors_in
+from nnspec.contract.nested import Example, given_to, run, tensors_in
 from nnspec.contract.wording import place
 
 
@@ -21,7 +20,7 @@ def taken_for_its_inverse(net: nn.Module, example: Example) -> str:
     inputs = [tensor for _, tensor in tensors_in(given) if _is_mask(tensor)]
     if not inputs:
         return ""
-    for path, left_out in _left_out(net, given):
+    for path, left_out in _left_out(net, lambda: given):
         if any(left_out.shape == one.shape and torch.equal(left_out, one != 0) for one in inputs):
             return (
                 f"`{path}` is given a key_padding_mask that is true where the input has ones, and true means "
@@ -107,32 +106,20 @@ def _is_mask(tensor: Tensor) -> bool:
     return set(tensor.flatten().tolist()) == {0, 1}
 
 
-def _left_out(net: nn.Module, given: tuple[tuple[Any, ...], dict[str, Any]]) -> list[tuple[str, Tensor]]:
+def padding_masks(net: nn.Module, example: Example) -> list[tuple[str, Tensor]]:
+    """The key_padding_mask that each attention is given, with its path."""
+    calls = given_to(net, example, lambda one: isinstance(one, nn.MultiheadAttention))
+    masks = (
+        (path, kwargs.get("key_padding_mask", args[3] if len(args) > 3 else None))
+        for path, args, kwargs in calls
+    )
+    return [(path, mask) for path, mask in masks if isinstance(mask, Tensor)]
+
+
+def _left_out(net: nn.Module, example: Example) -> list[tuple[str, Tensor]]:
     """The places that each attention is told to leave out, by its path."""
-    found: list[tuple[str, Tensor]] = []
-
-    def noting(path: str) -> Callable[..., None]:
-        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            mask = kwargs.get("key_padding_mask", args[3] if len(args) > 3 else None)
-            if isinstance(mask, Tensor):
-                found.append(
-                    (path or type(net).__name__, mask if mask.dtype == torch.bool else mask == -torch.inf)
-                )
-
-        return note
-
-    handles = [
-        module.register_forward_pre_hook(noting(path), with_kwargs=True)
-        for path, module in net.named_modules()
-        if isinstance(module, nn.MultiheadAttention)
-    ]
-    args, kwargs = given
     try:
-        if handles:
-            net(*args, **kwargs)
+        masks = padding_masks(net, example)
     except Exception:
         return []
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found
+    return [(path, mask if mask.dtype == torch.bool else mask == -torch.inf) for path, mask in masks]

@@ -15,7 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from nnspec.contract.findings.chance import why_calls_differ
 from nnspec.contract.findings.registration import is_standard
 from nnspec.contract.findings.viewing import enlarged
-from nnspec.contract.nested import Example, differences, kept, mapped, run, tensors_in
+from nnspec.contract.nested import Example, differences, given_to, kept, mapped, run, tensors_in
 from nnspec.contract.tree import buffers, copies, dotted, parameters, tensors
 from nnspec.contract.wording import brief, kind_of, listed, they
 from nnspec.running import isolation
@@ -298,18 +298,11 @@ def norms_of_one_place(net: nn.Module, example: Example) -> list[str]:
 
 
 def _given_one_place(net: nn.Module, example: Example) -> list[str]:
+    kinds = (nn.BatchNorm2d, nn.BatchNorm3d)
     seen: dict[str, list[Tensor]] = {}
-    handles = [
-        module.register_forward_pre_hook(_collecting(seen, path))
-        for path, module in net.named_modules()
-        if isinstance(module, (nn.BatchNorm2d, nn.BatchNorm3d)) and module.training
-    ]
-    try:
-        if handles:
-            run(net, example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    for path, args, _ in given_to(net, example, lambda one: isinstance(one, kinds) and one.training):
+        if args and isinstance(args[0], Tensor):
+            seen.setdefault(path, []).append(args[0])
     return [path for path, given in seen.items() if all(set(one.shape[2:]) == {1} for one in given)]
 
 

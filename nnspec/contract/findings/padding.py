@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from nnspec.contract.findings.masks import taken_for_its_inverse
 from nnspec.contract.findings.recurrent import last_step_read
 from nnspec.contract.findings.using_inputs import inputs_in, named_inputs, other_values, with_changed
-from nnspec.contract.nested import Example, differences, mapped, run, tensors_in
+from nnspec.contract.nested import Example, differences, given_to, mapped, run, tensors_in
 from nnspec.contract.wording import brief, place, text_of
 
 
@@ -61,27 +61,13 @@ def run_through(net: nn.Module, example: Example) -> list[str]:
 
 def _running_backwards(net: nn.Module, example: Example) -> list[str]:
     """The recurrent layers of two directions that are given a plain tensor, by path."""
-    given: dict[str, None] = {}
-
-    def noting(path: str) -> Callable[..., None]:
-        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            if any(isinstance(value, Tensor) for value in [*args[:1], *kwargs.values()]):
-                given[path] = None
-
-        return note
-
-    handles = [
-        module.register_forward_pre_hook(noting(path or type(net).__name__), with_kwargs=True)
-        for path, module in net.named_modules()
-        if isinstance(module, nn.RNNBase) and module.bidirectional
-    ]
-    try:
-        if handles:
-            run(net, example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return list(given)
+    calls = given_to(net, example, lambda one: isinstance(one, nn.RNNBase) and one.bidirectional)
+    plain = (
+        path
+        for path, args, kwargs in calls
+        if any(isinstance(value, Tensor) for value in [*args[:1], *kwargs.values()])
+    )
+    return list(dict.fromkeys(plain))
 
 
 def _before(lengths: Tensor, of: Tensor) -> Tensor | None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from nnspec.contract.findings.keeping import kept_tensors, plain_values
+from nnspec.contract.findings.masks import padding_masks
 from nnspec.contract.findings.moving import NO_KERNEL
 from nnspec.contract.nested import Example, differences, length, mapped, run, shortened, tensors_in, varied
 from nnspec.contract.products import AddedInFloat32
@@ -40,29 +41,11 @@ def uncounted(net: nn.Module, example: Example) -> list[str]:
 
 def _leaving_all_out(net: nn.Module, example: Example) -> str:
     """The path of an attention that is told to leave out every place of every row, or nothing."""
-    found: list[str] = []
-
-    def noting(path: str) -> Callable[..., None]:
-        def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            mask = kwargs.get("key_padding_mask", args[3] if len(args) > 3 else None)
-            if isinstance(mask, Tensor) and mask.dtype == torch.bool and bool(mask.all()):
-                found.append(path or type(net).__name__)
-
-        return note
-
-    handles = [
-        module.register_forward_pre_hook(noting(path), with_kwargs=True)
-        for path, module in net.named_modules()
-        if isinstance(module, nn.MultiheadAttention)
-    ]
     net.train()
-    try:
-        if handles:
-            run(net, example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return next(iter(found), "")
+    for path, mask in padding_masks(net, example):
+        if mask.dtype == torch.bool and bool(mask.all()):
+            return path
+    return ""
 
 
 def _counts_for_nothing(net: nn.Module, example: Example, path: str) -> bool:

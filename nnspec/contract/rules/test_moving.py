@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nnspec.contract import nested, not_applicable, tree
-from nnspec.contract.findings import building, moving, registration, state_dicts
+from nnspec.contract.findings import building, half_precision, moving, registration, state_dicts
 
 
 def test_a_cast_reaches_all(ready):
@@ -63,7 +63,7 @@ def test_computing_in_bfloat16(build, example, unless):
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
     unless(not_applicable.not_in_float64(build, example))
-    there = moving.in_bfloat16(build, example)
+    there = half_precision.in_bfloat16(build, example)
     unless(there.uncast + moving.without_kernel(there.wrong))
 
     yield there.wrong
@@ -78,7 +78,7 @@ def test_angles_are_not_coarse(build, example, unless):
         not_applicable.not_registered(build, example) + not_applicable.without_floating_output(build, example)
     )
     unless(not_applicable.not_in_float64(build, example))
-    there = moving.in_bfloat16(build, example)
+    there = half_precision.in_bfloat16(build, example)
     unless(there.uncast + there.wrong)
 
     yield there.coarse
@@ -92,7 +92,7 @@ def test_float16_keeps_numbers(build, example, unless):
     unless(not_applicable.not_registered(build, example) + not_applicable.unrepeatable(build, example))
     unless(not_applicable.not_in_float64(build, example) + building.shadowed_methods(build()))
 
-    yield moving.in_half(build, example).lost
+    yield half_precision.in_half(build, example).lost
 
 
 def test_computing_in_float16(build, ready, example, unless):
@@ -102,12 +102,12 @@ def test_computing_in_float16(build, ready, example, unless):
     """
     unless(not_applicable.not_registered(build, example) + building.shadowed_methods(build()))
     unless(not_applicable.not_in_float64(build, example))
-    if moving.in_half(build, example).ran:
+    if half_precision.in_half(build, example).ran:
         return
     net = registration.register(ready())
     net.half()
 
-    yield moving.too_large_for_half(moving.not_computed_in(net, example, torch.float16))
+    yield half_precision.too_large_for_half(moving.not_computed_in(net, example, torch.float16))
 
 
 def test_complex_numbers_stay(ready):
