@@ -19,8 +19,8 @@ class Local(Net):
 
 
 def built_elsewhere(source, **options):
-    with building_elsewhere(source, Net(), **options) as ask:
-        return ask()
+    with building_elsewhere(source, Net(), **options) as another:
+        return another.tell()
 
 
 def test_what_can_be_imported_has_a_name():
@@ -98,6 +98,39 @@ def test_it_starts_no_third_process(monkeypatch):
 
     with pytest.raises(NotApplicable, match="another process already"):
         built_elsewhere("miniatures:Net")
+
+
+SLOW = """
+import os, time, torch
+from miniatures import Net
+
+if "NNSPEC_ANOTHER_PROCESS" in os.environ:
+    time.sleep(1)
+
+threads = []
+
+class Slow(Net):
+    def forward(self, x):
+        threads.append(torch.get_num_threads())
+        return super().forward(x)
+"""
+
+
+def test_it_has_a_processor_to_itself(tmp_path, monkeypatch):
+    (tmp_path / "slow_elsewhere.py").write_text(SLOW, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    import slow_elsewhere
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        rules = ["calling.a_second_call", "names.order_in_another_process", "rows.a_batch_of_one"]
+        nnspec.contract.check(slow_elsewhere.Slow, torch.rand(3, 4), only=rules)
+        after = torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
+    used = slow_elsewhere.threads
+    assert (used[0], used[1], used[-1], after) == (3, 2, 3, 3)  # the first call is to see whether it works
 
 
 def test_check_judges_what_it_can_import():
