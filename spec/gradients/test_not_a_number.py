@@ -20,6 +20,7 @@ def test_slopes_that_are_infinite():
     assert torch.autograd.grad(torch.sqrt(zero), zero)[0].item() == math.inf
     assert torch.autograd.grad(torch.log(zero), zero)[0].item() == math.inf
     assert math.isnan(torch.autograd.grad(torch.sqrt(zero) * 0, zero)[0].item())
+    assert math.isnan(torch.autograd.grad(torch.log(zero) * 0, zero)[0].item())
     assert math.isnan(torch.autograd.grad(torch.sqrt(zero**2), zero)[0].item())
     assert torch.autograd.grad(torch.sqrt(zero + 0.25), zero)[0].item() == 1.0
     assert torch.autograd.grad(torch.sqrt(zero.clamp(min=0.25)), zero)[0].item() == 0.0
@@ -31,11 +32,12 @@ def test_norms_and_deviations_at_zero():
     ``std()`` of one value is NaN, and so is its gradient.
     """
     zeros = torch.zeros(3, requires_grad=True)
-    one = torch.ones(1, requires_grad=True)
+    equal, one = torch.full((2,), 5.0, requires_grad=True), torch.ones(1, requires_grad=True)
 
     assert torch.autograd.grad(zeros.norm(), zeros)[0].tolist() == [0.0, 0.0, 0.0]
     assert torch.autograd.grad(torch.linalg.vector_norm(zeros), zeros)[0].tolist() == [0.0, 0.0, 0.0]
     assert torch.autograd.grad(zeros.std(), zeros)[0].tolist() == [0.0, 0.0, 0.0]
+    assert torch.autograd.grad(equal.std(), equal)[0].tolist() == [0.0, 0.0]
     assert math.isnan(one.std().item())
     assert math.isnan(torch.autograd.grad(one.std(), one)[0].item())
 

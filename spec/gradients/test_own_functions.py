@@ -89,6 +89,8 @@ def test_grad_mode_inside():
         def backward(ctx, grad):
             (x,) = ctx.saved_tensors
             modes.append(((x**2).requires_grad, x.requires_grad))
+            with pytest.raises(RuntimeError, match="does not require grad"):
+                torch.autograd.grad(x**2, x, grad)
             with torch.enable_grad():
                 y = x.detach().requires_grad_()
                 return torch.autograd.grad(y**2, y, grad)[0]

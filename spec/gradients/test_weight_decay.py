@@ -37,16 +37,16 @@ def test_decay_of_adam_is_in_the_gradient():
     found = {}
     for optimizer in (torch.optim.Adam, torch.optim.AdamW):
         for decay in (0.0, 0.5):
-            weight = nn.Parameter(torch.tensor([4.0]))
+            weight = nn.Parameter(torch.tensor([4.0, 4.0]))
             stepper = optimizer([weight], lr=0.125, weight_decay=decay)
-            weight.grad = torch.tensor([1000.0])
+            weight.grad = torch.tensor([-1.0, -1000.0])
             stepper.step()
-            found[optimizer.__name__, decay] = weight.item()
+            found[optimizer.__name__, decay] = weight.tolist()
 
-    assert found["Adam", 0.0] == pytest.approx(4.0 - 0.125)
-    assert found["Adam", 0.5] == pytest.approx(4.0 - 0.125)
-    assert found["AdamW", 0.0] == pytest.approx(4.0 - 0.125)
-    assert found["AdamW", 0.5] == pytest.approx(4.0 * (1 - 0.125 * 0.5) - 0.125)
+    assert found["Adam", 0.0] == pytest.approx([4.0 + 0.125] * 2)
+    assert found["Adam", 0.5] == pytest.approx([4.0 - 0.125, 4.0 + 0.125])
+    assert found["AdamW", 0.0] == pytest.approx([4.0 + 0.125] * 2)
+    assert found["AdamW", 0.5] == pytest.approx([4.0 * (1 - 0.125 * 0.5) + 0.125] * 2)
 
 
 def test_decay_alone():
