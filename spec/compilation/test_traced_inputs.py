@@ -14,7 +14,7 @@ from torch import nn
 def test_keywords_are_given_apart():
     """``torch.jit.trace(net, example_kwarg_inputs={...})`` traces keyword arguments, and keeps their names.
 
-    The traced module takes them by keyword in any order, or by position in the order of the dict.
+    The traced module takes them by keyword in any order, or by position in the order of ``forward``.
     """
 
     class Net(nn.Module):
@@ -22,7 +22,7 @@ def test_keywords_are_given_apart():
             return a * 10 + b
 
     a, b = torch.tensor([3.0]), torch.tensor([5.0])
-    traced = torch.jit.trace(Net(), example_kwarg_inputs={"a": a, "b": b})
+    traced = torch.jit.trace(Net(), example_kwarg_inputs={"b": b, "a": a})
 
     assert (traced(b=b, a=a).item(), traced(a, b).item()) == (35.0, 35.0)
     with pytest.raises(RuntimeError, match=r"expected at most 3 argument\(s\) but received 4"):
