@@ -22,13 +22,13 @@ def test_both_means_are_corrected(make, foreach):
     The state holds the means as they are, begun at zero. With gradients of one size and changing sign steps
     get short: that is the momentum of the first beta.
     """
-    weight, seen = nn.Parameter(torch.tensor([0.0])), []
+    weight, seen = nn.Parameter(torch.zeros(2)), []
     optimizer = make([weight], lr=1.0, betas=(0.5, 0.75), weight_decay=0.0, foreach=foreach)
     for grad in (4.0, -4.0, 8.0):
-        before, weight.grad = weight.item(), torch.tensor([grad])
+        before, weight.grad = weight[1].item(), torch.tensor([7.0, grad])
         optimizer.step()
         state = optimizer.state[weight]
-        seen.append((state["exp_avg"].item(), state["exp_avg_sq"].item(), before - weight.item()))
+        seen.append((state["exp_avg"][1].item(), state["exp_avg_sq"][1].item(), before - weight[1].item()))
 
     assert [found[:2] for found in seen] == [(2.0, 4.0), (-1.0, 7.0), (3.5, 21.25)]
     expected = [(2 / 0.5) / 4, (-1 / 0.75) / 4, (3.5 / 0.875) / math.sqrt(21.25 / (1 - 0.75**3))]
@@ -43,11 +43,11 @@ def test_epsilon_comes_after_the_root(foreach):
     """
     found = {}
     for grad, eps in [(2.0, 2.0), (6.0, 2.0), (1e-8, None), (1e-3, None)]:
-        weight = nn.Parameter(torch.tensor([0.0]))
+        weight = nn.Parameter(torch.zeros(2))
         options = {} if eps is None else {"eps": eps}
-        weight.grad = torch.tensor([grad])
+        weight.grad = torch.tensor([7.0, grad])
         Adam([weight], lr=1.0, betas=(0.5, 0.75), foreach=foreach, **options).step()
-        found[grad] = -weight.item()
+        found[grad] = -weight[1].item()
 
     assert found == pytest.approx({2.0: 2 / (2 + 2), 6.0: 6 / (6 + 2), 1e-8: 0.5, 1e-3: 1.0}, rel=1e-4)
 
@@ -61,13 +61,13 @@ def test_the_maximum_is_taken_before_the_correction(foreach):
     """
     found = {}
     for amsgrad in (True, False):
-        weight = nn.Parameter(torch.tensor([0.0]))
+        weight = nn.Parameter(torch.zeros(2))
         optimizer = Adam([weight], lr=1.0, betas=(0.5, 0.75), amsgrad=amsgrad, foreach=foreach)
         for grad in (4.0, 0.0):
-            before, weight.grad = weight.item(), torch.tensor([grad])
+            before, weight.grad = weight[1].item(), torch.tensor([7.0, grad])
             optimizer.step()
-        found[amsgrad] = before - weight.item()
-        assert optimizer.state[weight]["exp_avg_sq"].item() == 3.0
+        found[amsgrad] = before - weight[1].item()
+        assert optimizer.state[weight]["exp_avg_sq"][1].item() == 3.0
         assert ("max_exp_avg_sq" in optimizer.state[weight]) is amsgrad
 
     mean, correction = 1.0 / 0.75, 1 - 0.75**2
@@ -139,12 +139,12 @@ def test_adamax_takes_the_largest(foreach):
 
     ``exp_inf`` needs no correction. See :class:`torch.optim.Adamax`.
     """
-    weight, seen = nn.Parameter(torch.tensor([0.0])), []
+    weight, seen = nn.Parameter(torch.zeros(2)), []
     optimizer = Adamax([weight], lr=1.0, betas=(0.5, 0.75), foreach=foreach)
     for grad in (4.0, -1.0, 8.0):
-        before, weight.grad = weight.item(), torch.tensor([grad])
+        before, weight.grad = weight[1].item(), torch.tensor([7.0, grad])
         optimizer.step()
-        seen.append((optimizer.state[weight]["exp_inf"].item(), before - weight.item()))
+        seen.append((optimizer.state[weight]["exp_inf"][1].item(), before - weight[1].item()))
 
     expected = [(4.0, 4 / 4), (3.0, (0.5 / 0.75) / 3), (8.0, (4.25 / 0.875) / 8)]
     assert seen == [pytest.approx(pair) for pair in expected]
@@ -156,12 +156,12 @@ def test_nadam_looks_ahead(foreach):
 
     With ``momentum_decay=0`` the share of the mean is the same at every step, half of the first beta.
     """
-    weight, seen = nn.Parameter(torch.tensor([0.0])), []
+    weight, seen = nn.Parameter(torch.zeros(2)), []
     optimizer = NAdam([weight], lr=1.0, betas=(0.5, 0.75), momentum_decay=0.0, foreach=foreach)
     for grad in (4.0, -4.0):
-        before, weight.grad = weight.item(), torch.tensor([grad])
+        before, weight.grad = weight[1].item(), torch.tensor([7.0, grad])
         optimizer.step()
-        seen.append((optimizer.state[weight]["mu_product"].item(), before - weight.item()))
+        seen.append((optimizer.state[weight]["mu_product"].item(), before - weight[1].item()))
 
     share = 0.25
     steps = [4 * (1 - share) / (1 - share) + 2 * share / (1 - share**2)]
@@ -178,12 +178,12 @@ def test_radam_begins_without_a_divisor(foreach):
     """
     found = {}
     for grad in (3.0, 6.0):
-        weight, steps = nn.Parameter(torch.tensor([0.0])), []
+        weight, steps = nn.Parameter(torch.zeros(2)), []
         optimizer = RAdam([weight], lr=1.0, foreach=foreach)
         for _ in range(7):
-            before, weight.grad = weight.item(), torch.tensor([grad])
+            before, weight.grad = weight[1].item(), torch.tensor([70.0, grad])
             optimizer.step()
-            steps.append(before - weight.item())
+            steps.append(before - weight[1].item())
         found[grad] = steps
 
     assert found[3.0][:5] == pytest.approx([3.0] * 5)

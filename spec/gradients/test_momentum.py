@@ -17,12 +17,12 @@ def test_the_buffer_is_a_sum(foreach):
     It is a sum and no mean: with a gradient that stays the same, steps grow up to ``1 / (1 - m)`` times the
     plain one, ten times for 0.9. See :class:`torch.optim.SGD`.
     """
-    weight, seen = nn.Parameter(torch.tensor([10.0])), []
-    optimizer = SGD([weight], lr=0.5, momentum=0.5, foreach=foreach)
+    other, weight, seen = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.tensor([3.0, 10.0])), []
+    optimizer = SGD([{"params": [other], "momentum": 0.0}, {"params": [weight]}], 0.5, 0.5, foreach=foreach)
     for grad in (2.0, 2.0, 4.0):
-        weight.grad = torch.tensor([grad])
+        other.grad, weight.grad = torch.ones(1), torch.tensor([7.0, grad])
         optimizer.step()
-        seen.append((optimizer.state[weight]["momentum_buffer"].item(), weight.item()))
+        seen.append((optimizer.state[weight]["momentum_buffer"][1].item(), weight[1].item()))
 
     assert seen == [(2.0, 9.0), (3.0, 7.5), (5.5, 4.75)]
 

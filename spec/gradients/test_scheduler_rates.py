@@ -187,8 +187,14 @@ def test_verbose_is_gone():
     """Schedulers raise ``TypeError`` for ``verbose``: print ``scheduler.get_last_lr()``."""
     optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
 
-    with pytest.raises(TypeError, match="unexpected keyword argument 'verbose'"):
-        lr_scheduler.StepLR(optimizer, 1, verbose=True)
+    for make, options in (
+        (lr_scheduler.StepLR, {"step_size": 1}),
+        (lr_scheduler.LambdaLR, {"lr_lambda": float}),
+        (lr_scheduler.OneCycleLR, {"max_lr": 1.0, "total_steps": 9}),
+        (lr_scheduler.ReduceLROnPlateau, {}),
+    ):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'verbose'"):
+            make(optimizer, **options, verbose=True)
 
 
 def test_momentum_cycles_by_default():
