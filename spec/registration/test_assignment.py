@@ -229,7 +229,7 @@ def test_a_tensor_fills_a_buffer():
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
 
-    for new in (torch.rand(2), torch.rand(3), torch.tensor(4)):
+    for new in (torch.rand(2), torch.rand(3, requires_grad=True) * 2, torch.tensor(4)):
         net.mean = new
         assert list(net.named_buffers()) == [("mean", new)]
         assert "mean" not in vars(net)
@@ -240,10 +240,11 @@ def test_a_buffer_keeps_its_persistence():
     net = nn.Module()
     net.register_buffer("saved", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
-    net.saved, net.cache = torch.rand(3), torch.rand(3)
 
-    assert list(net.state_dict()) == ["saved"]
-    assert [b.shape for b in net.buffers()] == [(3,), (3,)]
+    for new in (torch.rand(3), None, torch.rand(4)):
+        net.saved = net.cache = new
+        assert list(net.state_dict()) == ([] if new is None else ["saved"])
+        assert [net.saved, net.cache] == [new, new]
 
 
 @pytest.mark.since("2.5")

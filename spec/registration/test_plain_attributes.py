@@ -217,13 +217,13 @@ def test_attributes_of_the_class():
         scale = nn.Parameter(torch.rand(2))
         inner = nn.Linear(2, 3)
 
-    net = Net()
+    class Child(Net):
+        pass
 
-    assert net.scale is Net.scale
-    assert net.inner is Net.inner
-    assert list(net.parameters()) == []
-    assert list(net.children()) == []
-    assert list(net.state_dict()) == []
+    for net in (Net(), Child()):
+        assert net.scale is Net.scale
+        assert net.inner is Net.inner
+        assert [*net.parameters(), *net.children(), *net.state_dict()] == []
 
 
 def test_a_value_of_another_type():

@@ -188,11 +188,14 @@ def test_a_submodule_is_not_replaced(value, kind):
     """
     net = nn.Module()
     net.inner = inner = nn.Tanh()
+    net.add_module("empty", None)
     wanted = f"cannot assign '{kind}' as child module 'inner' (torch.nn.Module or None expected)"
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         net.inner = value
-    assert net.inner is inner
+    with pytest.raises(TypeError, match="as child module 'empty'"):
+        net.empty = value
+    assert net._modules == {"inner": inner, "empty": None}
 
     del net.inner
     net.inner = value
@@ -206,13 +209,16 @@ def test_a_submodule_is_not_replaced(value, kind):
 )
 def test_a_buffer_is_not_replaced(value, kind):
     """Assigning a number, a list, a string or an ``object()`` to a buffer raises ``TypeError``."""
-    layer = nn.BatchNorm1d(4)
-    mean = layer.running_mean
+    mean, layer = torch.rand(2), nn.Module()
+    layer.register_buffer("mean", mean)
+    layer.register_buffer("cache", mean, persistent=False)
+    layer.register_buffer("empty", None)
 
-    with pytest.raises(TypeError, match=rf"cannot assign '{kind}' as buffer 'running_mean' \(.* expected\)"):
-        layer.running_mean = value
+    for name in ("mean", "cache", "empty"):
+        with pytest.raises(TypeError, match=rf"cannot assign '{kind}' as buffer '{name}' \(.* expected\)"):
+            setattr(layer, name, value)
 
-    assert layer.running_mean is mean
+    assert layer._buffers == {"mean": mean, "cache": mean, "empty": None}
 
 
 @pytest.mark.before("2.5")

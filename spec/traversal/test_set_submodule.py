@@ -32,7 +32,7 @@ def test_a_submodule_is_replaced_in_place():
     assert list(act._forward_hooks) == []
     assert list(net.body.named_children()) == [("0", first), ("1", act), ("2", last)]
 
-    nn.Sequential(net).set_submodule("0.body.1", other)
+    nn.ModuleDict({"a-1": net}).set_submodule("a-1.body.1", other)
     assert list(net.body.named_children()) == [("0", first), ("1", other), ("2", last)]
 
 

@@ -94,11 +94,12 @@ def test_adding_a_parameter_stops_the_walk():
 
     ``_parameters`` is a plain dict (:pull:`129164`).
     """
-    layer = nn.Linear(2, 3)
-
-    with pytest.raises(RuntimeError, match="dictionary changed size during iteration"):
-        for _ in layer.parameters():
-            layer.extra = nn.Parameter(torch.rand(2))
+    for bias in (True, False):
+        layer = nn.Linear(2, 3, bias)
+        with pytest.raises(RuntimeError, match="dictionary changed size during iteration"):
+            for parameter in layer.parameters():
+                if parameter is [*layer.parameters()][-1]:
+                    layer.extra = nn.Parameter(torch.rand(2))
 
 
 @pytest.mark.before("2.5")
