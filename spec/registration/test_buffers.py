@@ -20,12 +20,12 @@ def test_register_buffer_registers():
     Buffers hold state that no optimizer trains, such as running statistics or a mask. An optimizer is given
     :meth:`~torch.nn.Module.parameters`, in which they are not.
     """
-    net, mean = nn.Module(), torch.rand(2, requires_grad=True)
-    returned = net.register_buffer("mean", mean)
+    net, mean, mask = nn.Module(), torch.rand(2, requires_grad=True), torch.tensor([True, False])
+    returned = [net.register_buffer("mean", mean), net.register_buffer("mask", mask)]
 
-    assert returned is None
+    assert returned == [None, None]
     assert net.mean is mean
-    assert list(net._buffers) == ["mean"]
+    assert net._buffers == {"mean": mean, "mask": mask}
     assert [*net.parameters(), *nn.Sequential(net).parameters()] == []
 
 

@@ -32,10 +32,11 @@ def test_apply_returns_the_module():
 
     ``net = Net().apply(fill)`` is therefore common; results have to be kept by the function.
     """
-    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net, seen = nn.Sequential(nn.ReLU(), nn.Tanh()), []
     layers = list(net)
 
-    assert net.apply(lambda module: nn.Sigmoid()) is net
+    assert net.apply(lambda module: seen.append(module) or False) is net
+    assert seen == [*layers, net]
     assert layers[0].apply(lambda module: nn.Sigmoid()) is layers[0]
     assert list(net) == layers
 

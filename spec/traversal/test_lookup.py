@@ -136,7 +136,7 @@ def test_any_attribute_that_is_a_module_is_found():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layers = [nn.Linear(2, 3)]
+            self.layers = [nn.Sequential(nn.Linear(2, 3))]
 
         @property
         def first(self):
@@ -145,6 +145,7 @@ def test_any_attribute_that_is_a_module_is_found():
     net = Net()
 
     assert net.get_submodule("first") is net.layers[0]
+    assert net.get_submodule("first.0") is net.layers[0][0]
     assert list(net.children()) == []
 
 

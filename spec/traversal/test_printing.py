@@ -148,9 +148,10 @@ def test_a_child_prints_itself():
         def __repr__(self):
             return "a table\nof two lines"
 
-    assert repr(nn.Sequential(Table(), nn.ReLU())) == (
-        "Sequential(\n  (0): a table\n  of two lines\n  (1): ReLU()\n)"
-    )
+    net = nn.Sequential(Table(), nn.ReLU())
+
+    assert repr(net) == "Sequential(\n  (0): a table\n  of two lines\n  (1): ReLU()\n)"
+    assert repr(nn.Sequential(net)).splitlines()[2:4] == ["    (0): a table", "    of two lines"]
 
 
 @pytest.mark.since("2.11")
@@ -161,7 +162,10 @@ def test_a_blank_line_stays_empty():
         def extra_repr(self):
             return "top\n\nbottom"
 
-    assert repr(nn.Sequential(Table())) == ("Sequential(\n  (0): Table(\n    top\n\n    bottom\n  )\n)")
+    net = nn.Sequential(Table())
+
+    assert repr(net) == "Sequential(\n  (0): Table(\n    top\n\n    bottom\n  )\n)"
+    assert repr(nn.Sequential(net)).splitlines()[3:6] == ["      top", "", "      bottom"]
 
 
 @pytest.mark.before("2.11")
