@@ -18,15 +18,15 @@ def test_frozen_parameters_are_not_enough():
 
     See also :ref:`modes.frozen_norm.an_overridden_train_keeps_it_asleep`
     """
-    layer = nn.BatchNorm1d(2, momentum=1.0).requires_grad_(False)
-    x = torch.randn(8, 2) + 4
-    layer(x)
+    for momentum in (1.0, None):
+        layer = nn.BatchNorm1d(2, momentum=momentum).requires_grad_(False)
+        x = torch.randn(8, 2) + 4
+        layer(x)
 
-    assert layer.weight.tolist() == [1, 1]
-    assert layer.bias.tolist() == [0, 0]
-    torch.testing.assert_close(layer.running_mean, x.mean(0))
-    torch.testing.assert_close(layer.running_var, x.var(0))
-    assert layer.num_batches_tracked.item() == 1
+        assert [*layer.weight.tolist(), *layer.bias.tolist()] == [1, 1, 0, 0]
+        torch.testing.assert_close(layer.running_mean, x.mean(0))
+        torch.testing.assert_close(layer.running_var, x.var(0))
+        assert layer.num_batches_tracked.item() == 1
 
 
 @pytest.mark.question("Q39")

@@ -100,6 +100,11 @@ def test_training_with_statistics(layer, shape):
         net(x)
     torch.testing.assert_close(net.running_mean, (0.75 * 0.25 + 0.25) * x.mean((0, *positions)))
 
+    alone = layer(2, momentum=1.0, track_running_stats=True)
+    alone(x[0])
+    torch.testing.assert_close(alone.running_mean, x[0].flatten(1).mean(1))
+    torch.testing.assert_close(alone.running_var, x[0].flatten(1).var(1))
+
 
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
 def test_evaluation_with_statistics(layer, shape):
@@ -114,7 +119,7 @@ def test_evaluation_with_statistics(layer, shape):
 
     torch.testing.assert_close(out[:, 0], (x[:, 0] - 3.0) / 1.5)
     torch.testing.assert_close(out[:, 1], (x[:, 1] - 5.0) / 2.5)
-    torch.testing.assert_close(net(x[0]), out[0])
+    torch.testing.assert_close(torch.no_grad()(net)(x[0]), out[0])
     assert net.running_mean.tolist() == [3, 5]
     assert net.running_var.tolist() == [2, 6]
 
@@ -157,19 +162,21 @@ def test_momentum_none_is_refused(layer, shape):
         net(torch.randn(shape))
 
 
+@pytest.mark.parametrize("tracked", [False, True])
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
-def test_affine(layer, shape):
+def test_affine(layer, shape, tracked):
     """``InstanceNorm(affine=True)`` multiplies the normalized input by ``weight`` and adds ``bias``."""
-    net, x = layer(2, affine=True), torch.randn(shape)
+    net, x = layer(2, affine=True, track_running_stats=tracked), torch.randn(shape)
+    plain = layer(2, track_running_stats=tracked)
     with torch.no_grad():
         net.weight.copy_(torch.tensor([2.0, 3.0]))
         net.bias.copy_(torch.tensor([5.0, 7.0]))
 
-    first, second = layer(2)(x).unbind(1)
-
-    torch.testing.assert_close(net(x), torch.stack([first * 2 + 5, second * 3 + 7], dim=1))
-    torch.testing.assert_close(net.eval()(x), net.train()(x))
-    torch.testing.assert_close(net(x[0]), net(x)[0])
+    for training in (True, False):
+        first, second = plain.train(training)(x).unbind(1)
+        wanted = torch.stack([first * 2 + 5, second * 3 + 7], dim=1)
+        torch.testing.assert_close(net.train(training)(x), wanted)
+    torch.testing.assert_close(net(x[0]), wanted[0])
 
 
 @pytest.mark.since("2.12")

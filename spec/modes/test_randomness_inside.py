@@ -34,7 +34,8 @@ def test_rrelu_uses_the_mean_slope_in_evaluation():
 
     assert nn.RReLU(0.25, 0.75).eval()(x).tolist() == [-1.0, 3.0]
     assert nn.RReLU(0.25, 0.75, inplace=True).eval()(x.clone()).tolist() == [-1.0, 3.0]
-    assert nn.RReLU().eval()(x).tolist() == pytest.approx([-2 * (1 / 8 + 1 / 3) / 2, 3.0])
+    mean = torch.no_grad()(nn.RReLU().eval())(x)
+    assert mean.tolist() == pytest.approx([-2 * (1 / 8 + 1 / 3) / 2, 3.0])
 
 
 def test_the_function_of_rrelu_uses_the_mean():
@@ -50,15 +51,15 @@ def test_the_function_of_rrelu_uses_the_mean():
     assert len(F.rrelu(x, 0.25, 0.75, True).unique()) > 100
 
 
-@pytest.mark.parametrize("directions", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"batch_first": True}], ids=str)
 @pytest.mark.parametrize("layer", [nn.RNN, nn.LSTM, nn.GRU])
-def test_recurrent_layers_drop_in_between(layer, directions):
+def test_recurrent_layers_drop_in_between(layer, options):
     """In training mode ``nn.RNN``, ``LSTM`` and ``GRU`` apply ``dropout`` between layers, not after the last
     layer.
 
     For dropout on the output of the last layer, put a :class:`~torch.nn.Dropout` after it.
     """
-    net = layer(2, 8, num_layers=2, dropout=1.0, bidirectional=directions == 2)
+    net = layer(2, 8, num_layers=2, dropout=1.0, **options)
     x = torch.randn(5, 4, 2)
     output, state = net(x)
     same, other = net(x + 1)
@@ -67,6 +68,8 @@ def test_recurrent_layers_drop_in_between(layer, directions):
     assert torch.equal(torch.no_grad()(net)(x - 1)[0], output)
     assert (output != 0).all()
     assert not torch.equal(torch.cat([*other])[0], torch.cat([*state])[0])
+    packed = [nn.utils.rnn.pack_sequence([sample, sample[:3]]) for sample in x[:2]]
+    assert torch.equal(net(packed[0])[0].data, net(packed[1])[0].data)
 
     net.eval()
     assert not torch.allclose(net(x + 1)[0], net(x)[0])
@@ -78,11 +81,12 @@ def test_one_recurrent_layer_has_no_between(layer):
     it.
     """
     message = "adds dropout after all but last recurrent layer.* got dropout=0.5 and num_layers=1"
-    with pytest.warns(UserWarning, match=message):
-        net = layer(2, 8, num_layers=1, dropout=0.5)
-    x = torch.randn(5, 4, 2)
+    for both_ways in (False, True):
+        with pytest.warns(UserWarning, match=message):
+            net = layer(2, 8, num_layers=1, dropout=0.5, bidirectional=both_ways)
+        x = torch.randn(5, 4, 2)
 
-    torch.testing.assert_close(net.train()(x), net.eval()(x))
+        torch.testing.assert_close(net.train()(x), net.eval()(x))
 
 
 def test_attention_drops_in_training():
@@ -98,6 +102,8 @@ def test_attention_drops_in_training():
     assert weights.count_nonzero() == 0
     assert torch.equal(net(x, x, x, need_weights=False)[0], out)
     assert torch.equal(torch.no_grad()(net)(x, x, x)[0], out)
+    narrow, key = nn.MultiheadAttention(4, 2, dropout=1.0, kdim=2, vdim=3), torch.randn(5, 3, 2)
+    assert narrow(x, key, x[..., :3])[1].count_nonzero() == 0
 
     out, weights = net.eval()(x, x, x)
     assert len(out.flatten(0, 1).unique(dim=0)) == 15
@@ -121,6 +127,8 @@ def test_a_transformer_layer_drops_in_training():
     torch.testing.assert_close(torch.no_grad()(layer)(x), left)
     torch.testing.assert_close(layer.eval()(x), without(x))
     assert not torch.allclose(layer(x), left, atol=0.01)
+    first = nn.TransformerEncoderLayer(4, 2, 8, dropout=1.0, batch_first=True, norm_first=True)
+    assert torch.equal(first(x), x)
 
 
 @pytest.mark.parametrize(
@@ -133,14 +141,14 @@ def test_a_transformer_layer_in_evaluation(options):
     Without gradients it may take a separate fast path, which rounds differently.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, **options).eval()
-    x = torch.randn(3, 5, 4)
-    with torch.no_grad():
-        fast = layer(x)
-    slow = layer(x)
+    x, padding = torch.randn(3, 5, 4), torch.ones(3, 5).triu(3).bool()
+    for mask in (None, padding):
+        with torch.no_grad():
+            fast = layer(x, src_key_padding_mask=mask)
+        slow = layer(x, src_key_padding_mask=mask)
 
-    torch.testing.assert_close(fast, slow.detach(), rtol=1e-4, atol=1e-5)
-    assert fast.requires_grad is False
-    assert slow.requires_grad is True
+        torch.testing.assert_close(fast, slow.detach(), rtol=1e-4, atol=1e-5)
+        assert [fast.requires_grad, slow.requires_grad] == [False, True]
 
 
 def test_the_function_of_attention_has_no_mode():

@@ -23,7 +23,7 @@ def test_a_parameter_is_registered():
     net.scale = scale
     net.shift = nn.Parameter(torch.rand(2)).double()
     net.lazy = lazy = nn.parameter.UninitializedParameter()
-    net.frozen = frozen = nn.Parameter(torch.rand(2), requires_grad=False)
+    net.frozen = frozen = nn.Parameter(torch.tensor([2, 3]), requires_grad=False)
 
     assert list(net.named_parameters()) == [("scale", scale), ("lazy", lazy), ("frozen", frozen)]
     assert list(net._parameters) == ["scale", "lazy", "frozen"]
@@ -39,12 +39,12 @@ def test_a_module_is_registered():
     :class:`~torch.nn.ModuleDict`.
     """
     net = nn.Module()
-    inner, act = nn.Linear(2, 3), nn.ReLU()
-    net.inner, net.act = inner, act
+    inner, blocks = nn.Linear(2, 3), nn.ModuleList()
+    net.inner, net.blocks = inner, blocks
     net.layers, net.heads = [nn.ReLU()], {"first": nn.ReLU()}
 
-    assert list(net.named_children()) == [("inner", inner), ("act", act)]
-    assert net._modules == {"inner": inner, "act": act}
+    assert list(net.named_children()) == [("inner", inner), ("blocks", blocks)]
+    assert net._modules == {"inner": inner, "blocks": blocks}
 
 
 @pytest.mark.question("Q31")
@@ -57,12 +57,12 @@ def test_a_buffer_is_registered():
     :meth:`~torch.nn.Module.register_buffer`, which works on every release.
     """
     net = nn.Module()
-    mean = nn.Buffer(torch.rand(2))
-    net.mean = mean
+    net.mean = mean = nn.Buffer(torch.rand(2))
+    net.count = count = nn.Buffer(torch.tensor([2, 3]))
     net.cache = cache = nn.Buffer(torch.rand(2, requires_grad=True), persistent=False)
 
-    assert list(net.named_buffers()) == [("mean", mean), ("cache", cache)]
-    assert list(net.state_dict()) == ["mean"]
+    assert list(net.named_buffers()) == [("mean", mean), ("count", count), ("cache", cache)]
+    assert list(net.state_dict()) == ["mean", "count"]
     assert list(net.parameters()) == []
 
 
@@ -229,7 +229,7 @@ def test_a_tensor_fills_a_buffer():
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
 
-    for new in (torch.rand(2), torch.rand(3), torch.tensor(4)):
+    for new in (torch.rand(2), torch.rand(3, requires_grad=True) * 2, torch.tensor(4)):
         net.mean = new
         assert list(net.named_buffers()) == [("mean", new)]
         assert "mean" not in vars(net)
@@ -240,10 +240,11 @@ def test_a_buffer_keeps_its_persistence():
     net = nn.Module()
     net.register_buffer("saved", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
-    net.saved, net.cache = torch.rand(3), torch.rand(3)
 
-    assert list(net.state_dict()) == ["saved"]
-    assert [b.shape for b in net.buffers()] == [(3,), (3,)]
+    for new in (torch.rand(3), None, torch.rand(4)):
+        net.saved = net.cache = new
+        assert list(net.state_dict()) == ([] if new is None else ["saved"])
+        assert [net.saved, net.cache] == [new, new]
 
 
 @pytest.mark.since("2.5")

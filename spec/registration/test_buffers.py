@@ -20,13 +20,12 @@ def test_register_buffer_registers():
     Buffers hold state that no optimizer trains, such as running statistics or a mask. An optimizer is given
     :meth:`~torch.nn.Module.parameters`, in which they are not.
     """
-    net = nn.Module()
-    mean = torch.rand(2, requires_grad=True)
-    returned = net.register_buffer("mean", mean)
+    net, mean, mask = nn.Module(), torch.rand(2, requires_grad=True), torch.tensor([True, False])
+    returned = [net.register_buffer("mean", mean), net.register_buffer("mask", mask)]
 
-    assert returned is None
+    assert returned == [None, None]
     assert net.mean is mean
-    assert list(net._buffers) == ["mean"]
+    assert net._buffers == {"mean": mean, "mask": mask}
     assert [*net.parameters(), *nn.Sequential(net).parameters()] == []
 
 
@@ -70,9 +69,9 @@ def test_a_non_persistent_buffer():
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
     net.register_buffer("mask", torch.rand(2), False)
-    net.double()
+    nn.Sequential(net).double()
 
-    assert list(net.state_dict()) == ["mean"]
+    assert [*net.state_dict(), *nn.Sequential(net).state_dict()] == ["mean", "0.mean"]
     assert [name for name, _ in net.named_buffers()] == ["mean", "cache", "mask"]
     assert [b.dtype for b in net.buffers()] == [torch.float64] * 3
 
@@ -209,7 +208,7 @@ def test_the_name_is_not_empty(value):
     assert list(net._buffers) == []
 
 
-@pytest.mark.parametrize("name", ["width", "empty", "scale", "inner", "forward"])
+@pytest.mark.parametrize("name", ["width", "empty", "scale", "bias", "inner", "tail", "forward"])
 def test_a_taken_name_is_refused(name):
     """:meth:`Module.register_buffer() <torch.nn.Module.register_buffer>` raises ``KeyError`` if the name is
     already an attribute other than a buffer.
@@ -218,8 +217,9 @@ def test_a_taken_name_is_refused(name):
     """
     net = nn.Module()
     net.width, net.empty = torch.rand(2), None
-    net.scale = nn.Parameter(torch.rand(2))
-    net.inner = nn.ReLU()
+    net.scale, net.inner = nn.Parameter(torch.rand(2)), nn.ReLU()
+    net.register_parameter("bias", None)
+    net.register_module("tail", None)
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.register_buffer(name, torch.rand(2))

@@ -22,9 +22,13 @@ def test_dir_lists_what_is_registered():
     net.add_module("2nd", nn.ReLU())
     net.register_parameter("0", nn.Parameter(torch.rand(2)))
     net.register_buffer("1st", torch.rand(2))
+    net.register_buffer("cache", torch.rand(2), persistent=False)
+    net.register_parameter("bias", None)
     net.width = 2
+    setattr(net, "3d", 2)
 
-    assert set(dir(net)) - set(dir(nn.Module())) == {"scale", "mean", "inner", "width", "depth"}
+    names = {"scale", "bias", "mean", "cache", "inner", "width", "depth"}
+    assert set(dir(net)) - set(dir(nn.Module())) == names
     assert {"forward", "parameters", "training", "_modules"} <= set(dir(net))
 
 

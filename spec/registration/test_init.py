@@ -278,8 +278,10 @@ def test_no_positional_arguments():
     class Net(nn.Module):
         pass
 
-    with pytest.raises(TypeError, match=r"^Net.__init__\(\) takes 1 positional argument but 3 were given$"):
-        Net(2, 3)
+    for given, number in (((2,), 2), ((2, 3), 3)):
+        message = rf"^Net.__init__\(\) takes 1 positional argument but {number} were given$"
+        with pytest.raises(TypeError, match=message):
+            Net(*given)
 
 
 def test_the_next_class_is_not_initialised():

@@ -51,8 +51,8 @@ def test_none_registers_an_empty_parameter():
 
     assert net._parameters == {"bias": None}
     assert net.bias is None
-    assert list(net.parameters()) == []
-    assert list(net.state_dict()) == []
+    for module in (net, nn.Sequential(net)):
+        assert [*module.parameters(), *module.state_dict()] == []
     assert nn.Linear(2, 3, bias=False)._parameters["bias"] is None
 
 
@@ -132,7 +132,7 @@ def test_the_name_is_not_empty(value):
     assert list(net._parameters) == []
 
 
-@pytest.mark.parametrize("name", ["width", "empty", "mean", "inner", "forward"])
+@pytest.mark.parametrize("name", ["width", "empty", "mean", "unset", "inner", "tail", "forward"])
 def test_a_taken_name_is_refused(name):
     """``register_parameter`` raises ``KeyError`` if the name is already an attribute other than a parameter.
 
@@ -141,7 +141,9 @@ def test_a_taken_name_is_refused(name):
     net = nn.Module()
     net.width, net.empty = 2, None
     net.register_buffer("mean", torch.rand(2))
+    net.register_buffer("unset", None)
     net.inner = nn.ReLU()
+    net.register_module("tail", None)
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.register_parameter(name, nn.Parameter(torch.rand(2)))

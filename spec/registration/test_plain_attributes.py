@@ -49,7 +49,7 @@ def test_layers_in_a_list_are_not_moved():
     net = nn.Module()
     net.lost = [nn.Linear(2, 3)]
     net.kept = nn.ModuleList([nn.Linear(2, 3)])
-    net.to("meta", torch.float64).eval()
+    nn.Sequential(net).to("meta", torch.float64).eval()
 
     assert [(p.device.type, p.dtype) for p in net.lost[0].parameters()] == [("cpu", torch.float32)] * 2
     assert [(p.device.type, p.dtype) for p in net.kept[0].parameters()] == [("meta", torch.float64)] * 2
@@ -131,7 +131,7 @@ def test_a_plain_tensor_is_not_moved():
     net = nn.Module()
     net.hidden, net.leaf = torch.rand(2), torch.rand(2, requires_grad=True)
     net.register_buffer("mean", torch.rand(2))
-    net.to("meta", torch.float64)
+    nn.Sequential(net).to("meta", torch.float64)
 
     assert [net.hidden.device.type, net.hidden.dtype] == ["cpu", torch.float32]
     assert [net.leaf.device.type, net.leaf.dtype] == ["cpu", torch.float32]
@@ -217,13 +217,13 @@ def test_attributes_of_the_class():
         scale = nn.Parameter(torch.rand(2))
         inner = nn.Linear(2, 3)
 
-    net = Net()
+    class Child(Net):
+        pass
 
-    assert net.scale is Net.scale
-    assert net.inner is Net.inner
-    assert list(net.parameters()) == []
-    assert list(net.children()) == []
-    assert list(net.state_dict()) == []
+    for net in (Net(), Child()):
+        assert net.scale is Net.scale
+        assert net.inner is Net.inner
+        assert [*net.parameters(), *net.children(), *net.state_dict()] == []
 
 
 def test_a_value_of_another_type():

@@ -33,21 +33,21 @@ def test_a_parameter_replaces_a_submodule():
     """
     net = nn.Module()
     net.inner = nn.ReLU()
-    net.inner = inner = nn.Parameter(torch.rand(2))
+    net.add_module("empty", None)
+    net.inner = net.empty = inner = nn.Parameter(torch.rand(2))
 
-    assert net.inner is inner
-    assert list(net._parameters) == ["inner"]
+    assert net._parameters == {"inner": inner, "empty": inner}
     assert list(net._modules) == []
 
 
 def test_a_parameter_replaces_a_buffer():
     """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to the name of a buffer replaces the buffer."""
     layer = nn.BatchNorm1d(4)
-    mean = nn.Parameter(torch.rand(4))
-    layer.running_mean = mean
+    layer.register_buffer("empty", None)
+    layer.running_mean = layer.empty = mean = nn.Parameter(torch.rand(4))
 
-    assert layer._parameters["running_mean"] is mean
-    assert list(layer._parameters) == ["weight", "bias", "running_mean"]
+    assert [layer.running_mean is mean, layer.empty is mean] == [True, True]
+    assert list(layer._parameters) == ["weight", "bias", "running_mean", "empty"]
     assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
 
 
@@ -70,10 +70,11 @@ def test_a_module_replaces_a_plain_attribute():
 def test_a_module_replaces_a_buffer():
     """Assigning an :class:`nn.Module <torch.nn.Module>` to the name of a buffer replaces the buffer."""
     layer = nn.BatchNorm1d(4)
-    layer.running_mean = mean = nn.ReLU()
+    layer.register_buffer("empty", None)
+    layer.running_mean = layer.empty = mean = nn.ReLU()
 
     assert layer.running_mean is mean
-    assert list(layer._modules) == ["running_mean"]
+    assert layer._modules == {"running_mean": mean, "empty": mean}
     assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
 
 
@@ -188,11 +189,14 @@ def test_a_submodule_is_not_replaced(value, kind):
     """
     net = nn.Module()
     net.inner = inner = nn.Tanh()
+    net.add_module("empty", None)
     wanted = f"cannot assign '{kind}' as child module 'inner' (torch.nn.Module or None expected)"
 
     with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
         net.inner = value
-    assert net.inner is inner
+    with pytest.raises(TypeError, match="as child module 'empty'"):
+        net.empty = value
+    assert net._modules == {"inner": inner, "empty": None}
 
     del net.inner
     net.inner = value
@@ -206,13 +210,16 @@ def test_a_submodule_is_not_replaced(value, kind):
 )
 def test_a_buffer_is_not_replaced(value, kind):
     """Assigning a number, a list, a string or an ``object()`` to a buffer raises ``TypeError``."""
-    layer = nn.BatchNorm1d(4)
-    mean = layer.running_mean
+    mean, layer = torch.rand(2), nn.Module()
+    layer.register_buffer("mean", mean)
+    layer.register_buffer("cache", mean, persistent=False)
+    layer.register_buffer("empty", None)
 
-    with pytest.raises(TypeError, match=rf"cannot assign '{kind}' as buffer 'running_mean' \(.* expected\)"):
-        layer.running_mean = value
+    for name in ("mean", "cache", "empty"):
+        with pytest.raises(TypeError, match=rf"cannot assign '{kind}' as buffer '{name}' \(.* expected\)"):
+            setattr(layer, name, value)
 
-    assert layer.running_mean is mean
+    assert layer._buffers == {"mean": mean, "cache": mean, "empty": None}
 
 
 @pytest.mark.before("2.5")
@@ -257,41 +264,46 @@ def test_a_buffer_replaces_no_plain_attribute(name):
 @pytest.mark.since("2.5")
 def test_a_buffer_replaces_no_parameter():
     """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to the name of a parameter raises ``TypeError``."""
-    layer = nn.Linear(2, 3)
-    bias = layer.bias
     wanted = "cannot assign 'torch.FloatTensor' as parameter 'bias' (torch.nn.Parameter or None expected)"
 
-    for persistent in (True, False):
-        with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
-            layer.bias = nn.Buffer(torch.rand(3), persistent=persistent)
+    for layer in (nn.Linear(2, 3), nn.Linear(2, 3, bias=False)):
+        bias = layer.bias
+        for persistent in (True, False):
+            with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
+                layer.bias = nn.Buffer(torch.rand(3), persistent=persistent)
 
-    assert layer.bias is bias
-    assert list(layer._buffers) == []
+        assert layer.bias is bias
+        assert list(layer._buffers) == []
 
 
 @pytest.mark.since("2.5")
 def test_a_buffer_replaces_no_submodule():
     """Assigning an :class:`nn.Buffer <torch.nn.Buffer>` to the name of a submodule raises ``TypeError``."""
-    net = nn.Module()
-    net.inner = inner = nn.ReLU()
     wanted = "cannot assign 'torch.FloatTensor' as child module 'inner' (torch.nn.Module or None expected)"
 
-    for persistent in (True, False):
-        with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
-            net.inner = nn.Buffer(torch.rand(3), persistent=persistent)
+    for inner in (nn.ReLU(), None):
+        net = nn.Module()
+        net.register_module("inner", inner)
+        for persistent in (True, False):
+            with pytest.raises(TypeError, match=f"^{re.escape(wanted)}$"):
+                net.inner = nn.Buffer(torch.rand(3), persistent=persistent)
 
-    assert net.inner is inner
-    assert list(net._buffers) == []
+        assert net.inner is inner
+        assert list(net._buffers) == []
 
 
-@pytest.mark.parametrize("name", ["forward", "dump_patches"])
+@pytest.mark.parametrize("name", ["forward", "dump_patches", "bias"])
 def test_a_name_of_the_class_takes_no_parameter(name):
     """Assigning an :class:`nn.Parameter <torch.nn.Parameter>` to a name that the class defines, such as
     ``forward``, raises ``KeyError``.
 
     Such a name cannot be deleted either; choose another.
     """
-    net = nn.Module()
+
+    class Net(nn.Module):
+        bias = None
+
+    net = Net()
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         setattr(net, name, nn.Parameter(torch.rand(2)))

@@ -112,7 +112,7 @@ def test_stores_are_plain_dicts():
     """
     stack = nn.Sequential(nn.ReLU(), nn.Tanh())
 
-    for net in (nn.BatchNorm1d(4), stack):
+    for net in (nn.BatchNorm1d(4), stack, nn.ModuleList(), nn.ModuleDict(), nn.ParameterDict()):
         assert [type(store) for store in (net._parameters, net._buffers, net._modules)] == [dict] * 3
 
     del stack[0]

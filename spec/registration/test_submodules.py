@@ -172,7 +172,7 @@ def test_the_name_is_not_empty(value):
     assert list(net._modules) == []
 
 
-@pytest.mark.parametrize("name", ["width", "empty", "scale", "mean", "forward", "depth"])
+@pytest.mark.parametrize("name", ["width", "empty", "scale", "bias", "mean", "unset", "forward", "depth"])
 def test_a_taken_name_is_refused(name):
     """``add_module`` raises ``KeyError`` if the name is already a plain attribute, a parameter or a buffer.
 
@@ -187,6 +187,8 @@ def test_a_taken_name_is_refused(name):
     net.width, net.empty = 2, None
     net.scale = nn.Parameter(torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
+    net.register_parameter("bias", None)
+    net.register_buffer("unset", None)
 
     with pytest.raises(KeyError, match=f"attribute '{name}' already exists"):
         net.add_module(name, nn.ReLU())

@@ -32,10 +32,11 @@ def test_apply_returns_the_module():
 
     ``net = Net().apply(fill)`` is therefore common; results have to be kept by the function.
     """
-    net = nn.Sequential(nn.ReLU(), nn.Tanh())
+    net, seen = nn.Sequential(nn.ReLU(), nn.Tanh()), []
     layers = list(net)
 
-    assert net.apply(lambda module: nn.Sigmoid()) is net
+    assert net.apply(lambda module: seen.append(module) or False) is net
+    assert seen == [*layers, net]
     assert layers[0].apply(lambda module: nn.Sigmoid()) is layers[0]
     assert list(net) == layers
 
@@ -168,11 +169,12 @@ def test_an_error_ends_the_visit():
         if isinstance(module, nn.Tanh):
             raise ValueError("no Tanh here")
 
-    net = nn.Sequential(nn.ReLU(), nn.Tanh(), nn.GELU())
+    net = nn.Sequential(nn.Sequential(nn.ReLU(), nn.Tanh()), nn.GELU())
 
     with pytest.raises(ValueError, match="no Tanh here"):
         net.apply(refuse_tanh)
-    assert [hasattr(module, "visited") for module in (*net, net)] == [True, True, False, False]
+    visited = [module for module in net.modules() if hasattr(module, "visited")]
+    assert visited == [net[0][0], net[0][1]]
 
 
 def test_apply_does_not_end_on_a_cycle():
@@ -223,7 +225,8 @@ def test_a_layer_without_bias_has_none_to_fill():
         if hasattr(m, "bias"):
             m.bias.data.fill_(5.0)
 
-    net = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 2, bias=False))
-    with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'data'"):
-        net.apply(fill)
-    assert net[0].bias.item() == 5.0
+    for without in (nn.Linear(1, 2, bias=False), nn.Conv2d(1, 2, 3, bias=False)):
+        net = nn.Sequential(nn.Linear(2, 1), without)
+        with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'data'"):
+            net.apply(fill)
+        assert net[0].bias.item() == 5.0

@@ -93,9 +93,12 @@ def test_a_parameter_is_no_submodule():
     parameter.
     """
     net = nn.Sequential(nn.Linear(2, 3))
+    net.layers = [nn.ReLU()]
 
     with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
         net.get_submodule("0.weight")
+    with pytest.raises(AttributeError, match=r"`layers` is not an nn.Module"):
+        net.get_submodule("layers.0")
     with pytest.raises(AttributeError, match=r"`bias` is not an nn.Module"):
         net.get_submodule("0.bias.data")
     with pytest.raises(AttributeError, match=r"`in_features` is not an nn.Module"):
@@ -133,7 +136,7 @@ def test_any_attribute_that_is_a_module_is_found():
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.layers = [nn.Linear(2, 3)]
+            self.layers = [nn.Sequential(nn.Linear(2, 3))]
 
         @property
         def first(self):
@@ -142,6 +145,7 @@ def test_any_attribute_that_is_a_module_is_found():
     net = Net()
 
     assert net.get_submodule("first") is net.layers[0]
+    assert net.get_submodule("first.0") is net.layers[0][0]
     assert list(net.children()) == []
 
 
@@ -186,8 +190,9 @@ def test_get_parameter_refuses_what_is_no_parameter():
     """``get_parameter`` raises ``AttributeError`` for a buffer, a module and a parameter that is ``None``."""
     net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.BatchNorm1d(3))
 
-    with pytest.raises(AttributeError, match=r"`running_mean` is not an nn.Parameter"):
-        net.get_parameter("1.running_mean")
+    for module, name in ((net, "1.running_mean"), (net[1], "running_mean")):
+        with pytest.raises(AttributeError, match=r"`running_mean` is not an nn.Parameter"):
+            module.get_parameter(name)
     with pytest.raises(AttributeError, match=r"`1` is not an nn.Parameter"):
         net.get_parameter("1")
     with pytest.raises(AttributeError, match=r"`bias` is not an nn.Parameter"):
@@ -221,12 +226,13 @@ def test_get_buffer_finds_persistent_or_not():
 def test_get_buffer_refuses_what_is_no_buffer():
     """``get_buffer`` raises ``AttributeError`` for a parameter, a plain tensor and a module."""
     net = nn.Sequential(nn.BatchNorm1d(3))
-    net.plain = torch.rand(2)
+    net.plain = net[0].plain = torch.rand(2)
 
     with pytest.raises(AttributeError, match="`weight` is not a buffer"):
         net.get_buffer("0.weight")
-    with pytest.raises(AttributeError, match="`plain` is not a buffer"):
-        net.get_buffer("plain")
+    for name in ("plain", "0.plain"):
+        with pytest.raises(AttributeError, match="`plain` is not a buffer"):
+            net.get_buffer(name)
     with pytest.raises(AttributeError, match="`0` is not a buffer"):
         net.get_buffer("0")
 
@@ -266,6 +272,7 @@ def test_errors_use_the_printed_name(lookup):
         def _get_name(self):
             return "Renamed"
 
-    with pytest.raises(AttributeError, match="Renamed has no attribute `x`"):
-        getattr(Net(), lookup)("x")
+    for net, name in ((Net(), "x"), (nn.Sequential(Net()), "0.x")):
+        with pytest.raises(AttributeError, match="Renamed has no attribute `x`"):
+            getattr(net, lookup)(name)
     assert repr(Net()) == "Renamed()"

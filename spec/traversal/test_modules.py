@@ -119,12 +119,12 @@ def test_a_shared_module_is_walked_once():
 def test_remove_duplicate_false_gives_every_name():
     """``named_modules(remove_duplicate=False)`` yields a shared module under each of its names."""
     block = nn.Sequential(nn.ReLU())
-    net = nn.Sequential(block, block)
+    net = nn.Sequential(block, block, block[0])
 
     walk = list(net.named_modules(remove_duplicate=False))
 
-    assert [name for name, _ in walk] == ["", "0", "0.0", "1", "1.0"]
-    assert [module for _, module in walk] == [net, block, block[0], block, block[0]]
+    assert [name for name, _ in walk] == ["", "0", "0.0", "1", "1.0", "2"]
+    assert [module for _, module in walk] == [net, block, block[0], block, block[0], block[0]]
 
 
 @pytest.mark.since("2.11")
@@ -134,10 +134,10 @@ def test_modules_takes_remove_duplicate():
     """
     act = nn.ReLU()
     inner = nn.Sequential(act, act)
-    net = nn.Sequential(inner)
+    net = nn.Sequential(inner, act)
 
-    assert list(net.modules(remove_duplicate=False)) == [net, inner, act, act]
-    assert list(net.modules(False)) == [net, inner, act, act]
+    assert list(net.modules(remove_duplicate=False)) == [net, inner, act, act, act]
+    assert list(net.modules(False)) == [net, inner, act, act, act]
     assert list(net.modules(True)) == [net, inner, act]
 
 
@@ -212,6 +212,8 @@ def test_a_child_of_none_is_left_out():
 
     for once in (True, False):
         assert [name for name, _ in net.named_modules(remove_duplicate=once)] == ["", "stem", "tail"]
+        walk = nn.Sequential(net).named_modules(remove_duplicate=once)
+        assert [name for name, _ in walk] == ["", "0", "0.stem", "0.tail"]
 
 
 def test_a_cycle_is_walked_once_round():

@@ -241,13 +241,13 @@ def test_an_entry_of_none_is_left_out():
 def test_a_shared_layer_has_one_set_of_names():
     """If a layer is used twice, ``named_parameters()`` yields its parameters once, under the first name."""
     layer = nn.Linear(3, 3)
-    net = nn.Sequential(layer, nn.ReLU(), layer)
+    net = nn.Sequential(layer, nn.Sequential(layer), layer)
 
     once = [name for name, _ in net.named_parameters()]
     every = [name for name, _ in net.named_parameters(remove_duplicate=False)]
 
     assert once == ["0.weight", "0.bias"]
-    assert every == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    assert every == ["0.weight", "0.bias", "1.0.weight", "1.0.bias", "2.weight", "2.bias"]
 
 
 def test_one_parameter_under_two_names_of_one_module():

@@ -32,7 +32,7 @@ def test_a_submodule_is_replaced_in_place():
     assert list(act._forward_hooks) == []
     assert list(net.body.named_children()) == [("0", first), ("1", act), ("2", last)]
 
-    nn.Sequential(net).set_submodule("0.body.1", other)
+    nn.ModuleDict({"a-1": net}).set_submodule("a-1.body.1", other)
     assert list(net.body.named_children()) == [("0", first), ("1", other), ("2", last)]
 
 
@@ -152,16 +152,15 @@ def test_only_a_module_can_be_set(value):
 
     The class instead of an object, ``nn.ReLU`` instead of ``nn.ReLU()``, raises it as well.
     """
-    net = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(nn.Sequential(nn.ReLU()))
 
     refused = re.escape(f"`module` is not an nn.Module, found {type(value)}")
 
-    with pytest.raises(ValueError, match=refused):
-        net.set_submodule("0", value)
-    with pytest.raises(ValueError, match=refused):
-        net.set_submodule("head", value)
+    for name in ("0", "head", "0.0", "0.head"):
+        with pytest.raises(ValueError, match=refused):
+            net.set_submodule(name, value)
 
-    assert [(name, type(layer)) for name, layer in net._modules.items()] == [("0", nn.ReLU)]
+    assert [type(module) for module in net.modules()] == [nn.Sequential, nn.Sequential, nn.ReLU]
 
 
 @pytest.mark.since("2.5")
@@ -196,18 +195,18 @@ def test_only_a_module_can_be_replaced():
     """``set_submodule`` raises ``AttributeError`` for the name of a parameter, plain attribute or ``None``
     child.
     """
-    net = nn.Sequential(nn.Linear(2, 3))
-    net.add_module("head", None)
-    net.depth = 3
+    layer = nn.Linear(2, 3)
+    layer.add_module("head", None)
+    layer.depth = 3
+    net = nn.Sequential(layer)
 
-    with pytest.raises(AttributeError, match=r"`weight` is not an nn.Module"):
-        net.set_submodule("0.weight", nn.ReLU())
-    with pytest.raises(AttributeError, match=r"`head` is not an nn.Module"):
-        net.set_submodule("head", nn.ReLU())
-    with pytest.raises(AttributeError, match=r"`depth` is not an nn.Module"):
-        net.set_submodule("depth", nn.ReLU())
+    for name in ("weight", "head", "depth"):
+        with pytest.raises(AttributeError, match=rf"`{name}` is not an nn.Module"):
+            layer.set_submodule(name, nn.ReLU())
+        with pytest.raises(AttributeError, match=rf"`{name}` is not an nn.Module"):
+            net.set_submodule(f"0.{name}", nn.ReLU())
 
-    assert [name for name, _ in net.named_modules()] == ["", "0"]
+    assert list(net.modules()) == [net, layer]
 
 
 @pytest.mark.since("2.5")

@@ -94,11 +94,12 @@ def test_adding_a_parameter_stops_the_walk():
 
     ``_parameters`` is a plain dict (:pull:`129164`).
     """
-    layer = nn.Linear(2, 3)
-
-    with pytest.raises(RuntimeError, match="dictionary changed size during iteration"):
-        for _ in layer.parameters():
-            layer.extra = nn.Parameter(torch.rand(2))
+    for bias in (True, False):
+        layer = nn.Linear(2, 3, bias)
+        with pytest.raises(RuntimeError, match="dictionary changed size during iteration"):
+            for parameter in layer.parameters():
+                if parameter is [*layer.parameters()][-1]:
+                    layer.extra = nn.Parameter(torch.rand(2))
 
 
 @pytest.mark.before("2.5")
@@ -111,8 +112,9 @@ def test_adding_a_parameter_mutates_the_ordered_dict():
             layer.extra = nn.Parameter(torch.rand(2))
 
 
+@pytest.mark.parametrize("name", ["0", "2"])
 @pytest.mark.parametrize("walk", ["children", "named_children"])
-def test_deleting_a_child_stops_the_walk(walk):
+def test_deleting_a_child_stops_the_walk(walk, name):
     """Deleting a child of ``net`` while iterating over ``net.children()`` raises ``RuntimeError``.
 
     Iterate over a list instead: ``for child in list(net.children())``.
@@ -121,7 +123,7 @@ def test_deleting_a_child_stops_the_walk(walk):
 
     with pytest.raises(RuntimeError, match="during iteration"):
         for _ in getattr(net, walk)():
-            delattr(net, "2")
+            delattr(net, name)
 
 
 def test_at_the_module_itself_children_may_go():
