@@ -141,15 +141,16 @@ def test_each_part_has_its_own_rate():
         ([2, 4], [0.1, 0.5, 0.2], [0.1, 0.1, 0.5, 0.5, 0.2, 0.2]),
         ([2, 4], [1.0, 0.1, 0.5], [1.0, 1.0, 0.1, 0.1, 0.5, 0.5]),
     ):
-        optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+        second, rates = {"params": [nn.Parameter(torch.rand(2))], "lr": 2.0}, []
+        optimizer = SGD([{"params": [nn.Parameter(torch.rand(2))]}, second], lr=1.0)
         parts = [lr_scheduler.ConstantLR(optimizer, factor, total_iters=99) for factor in factors]
         scheduler = lr_scheduler.SequentialLR(optimizer, parts, milestones)
         for _ in range(6):
-            rates.append(optimizer.param_groups[0]["lr"])
+            rates.append([group["lr"] for group in optimizer.param_groups])
             optimizer.step()
             scheduler.step()
 
-        assert rates == pytest.approx(expected)
+        assert rates == [pytest.approx([rate, 2 * rate]) for rate in expected]
 
 
 def test_unsorted_milestones_skip_a_scheduler():

@@ -77,7 +77,8 @@ def test_one_nan_stays():
         optimizer.step()
 
     assert weight.isnan().tolist() == [True, False]
-    assert optimizer.state[weight]["exp_avg"].isnan().tolist() == [True, False]
+    for name in ("exp_avg", "exp_avg_sq"):
+        assert optimizer.state[weight][name].isnan().tolist() == [True, False]
     assert weight[1].item() == pytest.approx(1.8)
 
 
@@ -161,10 +162,11 @@ def test_a_fused_step_was_for_the_gpu():
     [
         ({"lr": -1.0}, r"Invalid learning rate: -1.0"),
         ({"betas": (1.0, 0.9)}, r"Invalid beta parameter at index 0: 1.0"),
+        ({"betas": (0.9, 1.0)}, r"Invalid beta parameter at index 1: 1.0"),
         ({"weight_decay": -1.0}, r"Invalid weight_decay value: -1.0"),
         ({"eps": -1.0}, r"Invalid epsilon value: -1.0"),
     ],
-    ids=["lr", "betas", "weight_decay", "eps"],
+    ids=["lr", "first beta", "second beta", "weight_decay", "eps"],
 )
 def test_options_are_examined_once(options, message):
     """``Adam`` raises ``ValueError`` for a negative ``lr``, ``eps`` or ``weight_decay`` and a beta of 1.
