@@ -19,13 +19,15 @@ def test_an_averaged_model_holds_a_copy():
     ``averaged.module``.
     """
     net = nn.Linear(1, 1, bias=False)
+    net.register_buffer("mean", torch.tensor([7.0]))
     averaged = AveragedModel(net)
     nn.init.constant_(net.weight, 5.0)
     nn.init.constant_(averaged.module.weight, 3.0)
+    averaged.module.mean.fill_(9.0)
 
     assert averaged(torch.tensor([2.0])).item() == 6.0
-    assert net.weight.item() == 5.0
-    assert sorted(averaged.state_dict()) == ["module.weight", "n_averaged"]
+    assert [net.weight.item(), net.mean.item()] == [5.0, 7.0]
+    assert sorted(averaged.state_dict()) == ["module.mean", "module.weight", "n_averaged"]
     assert net.load_state_dict(averaged.module.state_dict()) == ([], [])
 
 
@@ -35,6 +37,7 @@ def test_parameters_are_averaged():
     It does so under no grad, and only when called: call it after ``optimizer.step()``.
     """
     net = nn.Sequential(nn.Linear(1, 1))
+    net[0].bias.requires_grad_(False)
     averaged, seen = AveragedModel(net), []
 
     for value in (3.0, 5.0, 10.0, 14.0):
@@ -80,14 +83,16 @@ def test_an_exponential_average():
 
     See :func:`torch.optim.swa_utils.get_ema_multi_avg_fn` (:pull:`94820`).
     """
-    net = nn.Linear(1, 1, bias=False)
+    net = nn.Linear(1, 1)
     averaged = AveragedModel(net, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.75))
 
     for value in (3.0, 5.0, 10.0):
         nn.init.constant_(net.weight, value)
+        nn.init.constant_(net.bias, -value)
         averaged.update_parameters(net)
 
-    assert averaged.module.weight.item() == 0.75 * (0.75 * 3.0 + 0.25 * 5.0) + 0.25 * 10.0
+    expected = 0.75 * (0.75 * 3.0 + 0.25 * 5.0) + 0.25 * 10.0
+    assert [p.item() for p in averaged.module.parameters()] == [expected, -expected]
 
 
 @pytest.mark.parametrize(("use_buffers", "mean"), [(False, 6.0), (True, 4.0)])
@@ -104,9 +109,10 @@ def test_buffers_are_copied_unless_told(use_buffers, mean):
 
     for value in (2.0, 6.0):
         norm.running_mean.fill_(value)
+        norm.running_var.fill_(value + 1)
         averaged.update_parameters(norm)
 
-    assert averaged.module.running_mean.item() == mean
+    assert [averaged.module.running_mean.item(), averaged.module.running_var.item()] == [mean, mean + 1]
     assert averaged.module.num_batches_tracked.item() == 5
 
 
@@ -217,6 +223,7 @@ def test_a_decay_lies_between_0_and_1():
         for decay in (1.5, -0.25):
             with pytest.raises(ValueError, match=f"Invalid decay value {decay} provided"):
                 make(decay)
+        make(0.0), make(1.0)
 
     average = swa_utils.get_ema_avg_fn()(torch.tensor([1000.0]), torch.tensor([0.0]), 1)
     assert average.item() == pytest.approx(999.0)

@@ -122,10 +122,14 @@ def test_hooks_are_pickled_by_name():
     """``pickle.dumps(module)`` saves hooks by name, if they are functions that can be imported."""
     net = nn.Linear(2, 3)
     net.register_forward_pre_hook(print)
+    net.register_forward_hook(sorted)
+    net.register_full_backward_hook(divmod)
     written = pickle.dumps(net)
+    loaded = pickle.loads(written)
 
-    assert b"print" in written
-    assert list(pickle.loads(written)._forward_pre_hooks.values()) == [print]
+    assert [name in written for name in (b"print", b"sorted", b"divmod")] == [True, True, True]
+    stores = [loaded._forward_pre_hooks, loaded._forward_hooks, loaded._backward_hooks]
+    assert [list(store.values()) for store in stores] == [[print], [sorted], [divmod]]
 
 
 def test_a_lambda_cannot_be_pickled():

@@ -19,12 +19,12 @@ def test_steps_are_relative(foreach):
     zeros barely moves, while ``Adam`` with that ``lr`` would step by ``lr``. See
     :class:`torch.optim.Adafactor`.
     """
-    found = []
-    for start in ([2.0, 2.0], [7.0, 1.0], [0.0, 0.0]):
-        weight = nn.Parameter(torch.tensor(start))
+    starts = torch.tensor([[2.0, 2.0], [7.0, 1.0], [0.0, 0.0]])
+    weights = [nn.Parameter(start.clone()) for start in starts]
+    for weight in weights:
         weight.grad = torch.tensor([3.0, -400.0])
-        torch.optim.Adafactor([weight], lr=0.5, foreach=foreach).step()
-        found.append((torch.tensor(start) - weight).tolist())
+    torch.optim.Adafactor(weights, lr=0.5, foreach=foreach).step()
+    found = [(start - weight).tolist() for start, weight in zip(starts, weights, strict=True)]
 
     assert found[0] == pytest.approx([1.0, -1.0])
     assert found[1] == pytest.approx([2.5, -2.5])
@@ -126,9 +126,9 @@ def test_adafactor_decays_apart(foreach):
     It is 0 by default. See :class:`torch.optim.Adafactor`.
     """
     weight = nn.Parameter(torch.tensor([4.0]))
-    optimizer = torch.optim.Adafactor([weight], lr=0.5, weight_decay=0.25, foreach=foreach)
+    optimizer = torch.optim.Adafactor([weight], lr=1.0, weight_decay=0.25, foreach=foreach)
     weight.grad = torch.tensor([0.0])
-    optimizer.step()
-
-    assert weight.tolist() == [3.5]
+    for expected in (3.0, 2.25, 1.6875):
+        optimizer.step()
+        assert weight.tolist() == [expected]
     assert torch.optim.Adafactor([weight]).param_groups[0]["weight_decay"] == 0.0

@@ -141,12 +141,12 @@ def test_adamax_takes_the_largest(foreach):
     """
     weight, seen = nn.Parameter(torch.zeros(2)), []
     optimizer = Adamax([weight], lr=1.0, betas=(0.5, 0.75), foreach=foreach)
-    for grad in (4.0, -1.0, 8.0):
+    for grad in (4.0, -1.0, -8.0):
         before, weight.grad = weight[1].item(), torch.tensor([7.0, grad])
         optimizer.step()
         seen.append((optimizer.state[weight]["exp_inf"][1].item(), before - weight[1].item()))
 
-    expected = [(4.0, 4 / 4), (3.0, (0.5 / 0.75) / 3), (8.0, (4.25 / 0.875) / 8)]
+    expected = [(4.0, 4 / 4), (3.0, (0.5 / 0.75) / 3), (8.0, (-3.75 / 0.875) / 8)]
     assert seen == [pytest.approx(pair) for pair in expected]
 
 
@@ -177,19 +177,20 @@ def test_radam_begins_without_a_divisor(foreach):
     warm-up of the rate does not belong to it. See :class:`torch.optim.RAdam`.
     """
     found = {}
-    for grad in (3.0, 6.0):
-        weight, steps = nn.Parameter(torch.zeros(2)), []
+    for size in (1.0, 2.0):
+        weight, steps, means, mean = nn.Parameter(torch.tensor([0.0])), [], [], 0.0
         optimizer = RAdam([weight], lr=1.0, foreach=foreach)
-        for _ in range(7):
-            before, weight.grad = weight[1].item(), torch.tensor([70.0, grad])
+        for step, grad in enumerate([4.0, -3.0, 2.0, 5.0, 6.0, 8.0, 7.0], 1):
+            before, weight.grad = weight.item(), torch.tensor([size * grad])
             optimizer.step()
-            steps.append(before - weight[1].item())
-        found[grad] = steps
+            steps.append(before - weight.item())
+            mean = 0.9 * mean + 0.1 * size * grad
+            means.append(mean / (1 - 0.9**step))
+        found[size] = steps
+        assert steps[:5] == pytest.approx(means[:5], rel=1e-4)
 
-    assert found[3.0][:5] == pytest.approx([3.0] * 5)
-    assert found[6.0][:5] == pytest.approx([6.0] * 5)
-    assert found[3.0][5:] == pytest.approx(found[6.0][5:], rel=1e-3)
-    assert 0 < found[3.0][5] < found[3.0][6] < 0.1
+    assert found[1.0][5:] == pytest.approx(found[2.0][5:], rel=1e-3)
+    assert 0 < found[1.0][5] < found[1.0][6] < 0.1
 
 
 @pytest.mark.parametrize(("grad", "decayed"), [(0.0, 0.95), (3.0, 0.85)])

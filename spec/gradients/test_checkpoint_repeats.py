@@ -106,22 +106,22 @@ def test_the_comparison_may_be_left_out():
             torch.testing.assert_close(x.grad, torch.tensor([6.0 * math.cos(9.0)]))
 
 
-def test_segments_are_at_most_the_layers():
-    """``checkpoint_sequential`` raises ``ValueError`` for more segments than layers; with 1 it repeats none.
-
-    The last segment is not repeated either.
+@pytest.mark.parametrize("use_reentrant", [True, False])
+def test_segments_are_at_most_the_layers(use_reentrant):
+    """``checkpoint_sequential`` raises ``ValueError`` for more segments than layers; one runs no layer
+    again.
     """
     calls, x = [], torch.rand(3, 2, requires_grad=True)
     net = nn.Sequential(nn.Tanh(), nn.Tanh(), nn.Tanh())
     for layer in net:
         layer.register_forward_pre_hook(lambda *given: calls.append(1))
 
-    checkpoint_sequential(net, 1, x, use_reentrant=True).sum().backward()
+    checkpoint_sequential(net, 1, x, use_reentrant=use_reentrant).sum().backward()
     assert len(calls) == 3
-    checkpoint_sequential(net, 3, x, use_reentrant=True).sum().backward()
+    checkpoint_sequential(net, 3, x, use_reentrant=use_reentrant).sum().backward()
     assert len(calls) == 3 + 5
     with pytest.raises(ValueError, match="must not be zero"):
-        checkpoint_sequential(net, 4, x, use_reentrant=True)
+        checkpoint_sequential(net, 4, x, use_reentrant=use_reentrant)
 
 
 def test_a_wrapper_does_not_show_in_the_state_dict():

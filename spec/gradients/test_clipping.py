@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm, clip_grad_norm_, clip_grad_value_
 
 
 def with_grads(*gradients, **options):
-    parameters = [nn.Parameter(torch.zeros(len(values), **options)) for values in gradients]
+    parameters = [nn.Parameter(torch.zeros_like(torch.tensor(each, **options))) for each in gradients]
     for parameter, values in zip(parameters, gradients, strict=True):
         parameter.grad = torch.tensor(values, **options)
     return parameters
@@ -29,10 +29,10 @@ def test_gradients_are_scaled_to_the_norm(foreach, device):
     :func:`~torch.nn.utils.clip_grad_norm_` between ``backward()`` and ``step()``, for all parameters at once:
     for each layer alone it is another step.
     """
-    first, second = with_grads([2.0, 3.0], [-6.0], device=device)
+    first, second = with_grads([[2.0, 0.0], [0.0, 3.0]], [-6.0], device=device)
     clip_grad_norm_([first, second], 3.5, foreach=foreach)
 
-    assert first.grad.tolist() == pytest.approx([1.0, 1.5])
+    assert first.grad.flatten().tolist() == pytest.approx([1.0, 0.0, 0.0, 1.5])
     assert second.grad.tolist() == pytest.approx([-3.0])
 
 
@@ -57,7 +57,7 @@ def test_the_norm_before_clipping_is_returned():
 
     It is what training loops log: a value above ``max_norm`` says that this step was clipped.
     """
-    first, second = with_grads([2.0, 3.0], [-6.0])
+    first, second = with_grads([[2.0, 0.0], [0.0, 3.0]], [-6.0])
     norm = clip_grad_norm_([first, second], 3.5)
 
     assert norm.item() == 7.0
@@ -91,11 +91,12 @@ def test_norms_of_every_order(kind, norm, foreach):
 
     ``foreach`` does not change the result.
     """
-    first, second = with_grads([2.0, 3.0], [-6.0])
+    first, second = with_grads([[2.0, 0.0], [0.0, 3.0]], [-6.0])
     returned = clip_grad_norm_([first, second], norm / 2, kind, foreach=foreach)
 
     assert returned.item() == pytest.approx(norm)
-    assert torch.allclose(torch.cat([first.grad, second.grad]), torch.tensor([1.0, 1.5, -3.0]))
+    assert torch.allclose(first.grad, torch.tensor([[1.0, 0.0], [0.0, 1.5]]))
+    assert second.grad.tolist() == pytest.approx([-3.0])
 
 
 def test_the_norm_of_order_zero_counts_tensors():

@@ -19,7 +19,7 @@ def test_the_first_direction_is_short(rate):
     """
     found = []
     for start in (4.0, 0.125):
-        weight = nn.Parameter(torch.tensor([start, start / 4]))
+        weight = nn.Parameter(torch.tensor([start, -start / 4]))
         optimizer = LBFGS([weight], lr=rate, max_iter=1)
 
         def closure(weight=weight, optimizer=optimizer):
@@ -29,10 +29,10 @@ def test_the_first_direction_is_short(rate):
             return loss
 
         optimizer.step(closure)
-        found.append((weight.grad.tolist(), (torch.tensor([start, start / 4]) - weight).tolist()))
+        found.append((weight.grad.tolist(), (torch.tensor([start, -start / 4]) - weight).tolist()))
 
-    assert found[0] == ([8.0, 24.0], pytest.approx([rate * 0.25, rate * 0.75]))
-    assert found[1] == ([0.25, 0.75], pytest.approx([rate * 0.25, rate * 0.75]))
+    assert found[0] == ([8.0, -24.0], pytest.approx([rate * 0.25, rate * -0.75]))
+    assert found[1] == ([0.25, -0.75], pytest.approx([rate * 0.25, rate * -0.75]))
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_small_gradient_stops_it():
     """``LBFGS.step`` changes nothing if no element of the gradient is larger than ``tolerance_grad``."""
     found = {}
     for tolerance in (8.0, 7.9):
-        weight, calls = nn.Parameter(torch.tensor([4.0, -1.0])), []
+        weight, calls = nn.Parameter(torch.tensor([1.0, -4.0])), []
         optimizer = LBFGS([weight], tolerance_grad=tolerance, max_iter=1)
 
         def closure(weight=weight, optimizer=optimizer, calls=calls):
@@ -121,7 +121,7 @@ def test_a_small_gradient_stops_it():
         optimizer.step(closure)
         found[tolerance] = (calls, weight.tolist())
 
-    assert found == {8.0: ([17.0], [4.0, -1.0]), 7.9: ([17.0], pytest.approx([3.2, -0.8]))}
+    assert found == {8.0: ([17.0], [1.0, -4.0]), 7.9: ([17.0], pytest.approx([0.8, -3.2]))}
 
 
 def test_a_line_search_mends_a_large_rate():

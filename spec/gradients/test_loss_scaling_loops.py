@@ -73,10 +73,9 @@ def test_several_losses_are_scaled_at_once():
     """``GradScaler.scale`` also takes a list or tuple of losses, and returns one of the same kind."""
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
 
-    assert scaler.scale([torch.tensor(3.0), (torch.tensor(5.0),)]) == [
-        torch.tensor(24.0),
-        (torch.tensor(40.0),),
-    ]
+    scaled = scaler.scale([torch.tensor(3.0), (torch.tensor(5.0), torch.tensor(7.0))])
+
+    assert scaled == [torch.tensor(24.0), (torch.tensor(40.0), torch.tensor(56.0))]
 
 
 @pytest.mark.since("2.3")

@@ -19,8 +19,8 @@ def test_the_norm_is_of_the_tensors_themselves():
     Give it ``[p.grad for p in net.parameters() if p.grad is not None]``; ``net.parameters()`` is something
     else.
     """
-    first, second = torch.tensor([2.0, 3.0], requires_grad=True), torch.tensor([-6.0])
-    first.grad = torch.tensor([30.0, 40.0])
+    first, second = torch.tensor([[2.0, 0.0], [0.0, 3.0]], requires_grad=True), torch.tensor([-6.0])
+    first.grad = torch.tensor([[30.0, 0.0], [0.0, 40.0]])
     norm = nn.utils.get_total_norm([first, second])
 
     assert norm.item() == 7.0
@@ -39,7 +39,7 @@ def test_total_norms_of_every_order(kind, norm, foreach):
 
     ``foreach`` does not change the result.
     """
-    tensors = [torch.tensor([2.0, 3.0]), torch.tensor([-6.0])]
+    tensors = [torch.tensor([[2.0, 0.0], [0.0, 3.0]]), torch.tensor([-6.0])]
 
     assert nn.utils.get_total_norm(tensors, kind, False, foreach).item() == pytest.approx(norm)
 

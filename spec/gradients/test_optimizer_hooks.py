@@ -193,6 +193,8 @@ def test_a_state_dict_post_hook_may_change_the_dict():
 
     optimizer.register_state_dict_post_hook(lambda _, state_dict: {"epoch": state_dict["epoch"] + 1})
     assert optimizer.state_dict() == {"epoch": 8}
+    optimizer.register_state_dict_post_hook(lambda *given: {})
+    assert optimizer.state_dict() == {}
 
 
 @pytest.mark.since("2.1")

@@ -22,14 +22,14 @@ def test_the_memory_of_the_dict_is_taken():
     Training the module then changes the dict, and other modules that were given the same one. Without
     ``assign`` the values are copied.
     """
-    norm, copied, other = (nn.Sequential(nn.BatchNorm1d(2)) for _ in range(3))
-    state = other.state_dict()
+    net, copied, other = (nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3)) for _ in range(3))
+    state = other.to(memory_format=torch.channels_last).state_dict()
 
     assert copied.load_state_dict(state) == ([], [])
-    assert norm.load_state_dict(state, assign=True) == ([], [])
+    assert net.load_state_dict(state, assign=True) == ([], [])
 
     places = [value.data_ptr() for value in state.values()]
-    assert [value.data_ptr() for value in norm.state_dict().values()] == places
+    assert [value.data_ptr() for value in net.state_dict().values()] == places
     assert {value.data_ptr() for value in copied.state_dict().values()}.isdisjoint(places)
 
 
@@ -63,6 +63,8 @@ def test_a_parameter_in_the_dict_is_taken_as_it_is():
     parameter.
     """
     net, other = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 3))
+    other[0].weight = type("Table", (nn.Parameter,), {})(torch.rand(3, 2))
+    other[0].bias.requires_grad_(False)
 
     net.load_state_dict(other.state_dict(keep_vars=True), assign=True)
 
@@ -90,8 +92,12 @@ def test_dtype_and_device_of_the_dict_win(device, built_on):
 
 @pytest.mark.question("Q59")
 @pytest.mark.since("2.3")
-@pytest.mark.parametrize("keep_vars", [False, True], ids=["tensors", "parameters"])
-def test_requires_grad_of_the_module_is_kept(keep_vars):
+@pytest.mark.parametrize(
+    "given",
+    [lambda p: p.detach(), lambda p: p, lambda p: p.detach().requires_grad_(p.requires_grad)],
+    ids=["tensors", "parameters", "tensors that require grad"],
+)
+def test_requires_grad_of_the_module_is_kept(given):
     """``load_state_dict(assign=True)`` keeps each parameter's ``requires_grad``, whatever the dict's tensor
     has.
 
@@ -102,7 +108,8 @@ def test_requires_grad_of_the_module_is_kept(keep_vars):
     other = nn.Linear(2, 3)
     other.bias.requires_grad_(False)
 
-    nn.Sequential(layer).load_state_dict(nn.Sequential(other).state_dict(keep_vars=keep_vars), assign=True)
+    state = {f"0.{name}": given(p) for name, p in other.named_parameters()}
+    nn.Sequential(layer).load_state_dict(state, assign=True)
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
 
@@ -219,12 +226,14 @@ def test_gradients_are_not_taken_over():
     """After ``load_state_dict(assign=True)`` of plain tensors, ``.grad`` of the new parameters is
     ``None``.
     """
-    layer = nn.Linear(2, 3)
-    layer(torch.rand(1, 2)).sum().backward()
+    net = nn.Sequential(nn.Linear(2, 3))
+    net(torch.rand(1, 2)).sum().backward()
+    given = [torch.rand(3, 2, requires_grad=True), torch.rand(3)]
+    given[0].sum().backward()
 
-    layer.load_state_dict(nn.Linear(2, 3).state_dict(), assign=True)
+    net.load_state_dict({"0.weight": given[0], "0.bias": given[1]}, assign=True)
 
-    assert [p.grad for p in layer.parameters()] == [None, None]
+    assert [p.grad for p in net.parameters()] == [None, None]
 
 
 @pytest.mark.since("2.1")
@@ -316,22 +325,23 @@ def test_a_dict_once_assigned_is_assigned_again():
     A mark in ``_metadata`` does it, and goes with the dict into a file (:issue:`188166`). A plain ``dict``,
     without metadata, bears none.
     """
-    state, file = nn.Linear(2, 3).state_dict(), io.BytesIO()
+    nets, file = [nn.Sequential(nn.Linear(2, 3)) for _ in range(4)], io.BytesIO()
+    state = nn.Sequential(nn.Linear(2, 3)).state_dict()
     plain = dict(state)
-    nn.Linear(2, 3).load_state_dict(state, assign=True)
-    nn.Linear(2, 3).load_state_dict(plain, assign=True)
-    layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
+    nets[0].load_state_dict(state, assign=True)
+    nets[1].load_state_dict(plain, assign=True)
 
-    layer.load_state_dict(state)
-    other.load_state_dict(plain)
+    nets[2].load_state_dict(state)
+    nets[3].load_state_dict(plain)
 
-    assert layer.weight.data_ptr() == state["weight"].data_ptr()
-    assert other.weight.data_ptr() != plain["weight"].data_ptr()
+    assert nets[2][0].weight.data_ptr() == state["0.weight"].data_ptr()
+    assert nets[3][0].weight.data_ptr() != plain["0.weight"].data_ptr()
 
     torch.save(state, file)
     file.seek(0)
     assert torch.load(file, weights_only=True)._metadata == state._metadata
-    assert state._metadata == {"": {"version": 1, "assign_to_params_buffers": True}}
+    told = {"version": 1, "assign_to_params_buffers": True}
+    assert state._metadata == {"": told, "0": told}
 
 
 @pytest.mark.since("2.1")
@@ -346,13 +356,13 @@ def test_the_given_dict_keeps_its_keys():
             state_dict[prefix + "weight"] = state_dict.pop(prefix + "w")
             super()._load_from_state_dict(state_dict, prefix, *args)
 
-    state = OrderedDict(w=torch.tensor([[3.0, 4.0]]))
-    first, second = (Renaming(2, 1, bias=False) for _ in range(2))
+    state = OrderedDict(w=torch.tensor([[3.0, 4.0]]), bias=torch.tensor([5.0]))
+    first, second = Renaming(2, 1), Renaming(2, 1)
 
     first.load_state_dict(state, assign=True)
     second.load_state_dict(state, assign=True)
 
-    assert list(state) == ["w"]
+    assert list(state) == ["w", "bias"]
     assert first.weight.data_ptr() == second.weight.data_ptr() == state["w"].data_ptr()
 
 

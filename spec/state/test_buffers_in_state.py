@@ -39,7 +39,8 @@ def test_a_buffer_is_filled_with_the_tensor_it_was_made_of():
     net.register_buffer("radius", default)
     net.register_buffer("copied", default.clone())
 
-    net.load_state_dict({"radius": torch.tensor([2.0, 3.0]), "copied": torch.tensor([4.0, 5.0])})
+    values = {"radius": torch.tensor([2.0, 3.0]), "copied": torch.tensor([4.0, 5.0])}
+    net.load_state_dict({name: value.double() for name, value in values.items()})
 
     assert net.radius is default
     assert default.tolist() == [2.0, 3.0]
@@ -104,6 +105,8 @@ def test_a_non_persistent_buffer_is_unexpected():
     nested = nn.Sequential(net).load_state_dict({"0.cache": torch.tensor([3.0, 4.0])}, strict=False)
 
     assert (result, nested) == (([], ["cache"]), ([], ["0.cache"]))
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "cache"'):
+        net.load_state_dict({"cache": torch.tensor([3.0, 4.0])})
     assert net.cache.tolist() == [1.0, 2.0]
 
 
@@ -136,6 +139,8 @@ def test_a_buffer_of_none_is_neither_saved_nor_loaded():
     assert list(net.state_dict()) == list(nn.Sequential(net).state_dict()) == []
     assert net.load_state_dict({}) == ([], [])
     assert net.load_state_dict({"mask": torch.rand(2)}, strict=False) == ([], ["mask"])
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "mask"'):
+        net.load_state_dict({"mask": torch.rand(2)})
     assert nn.Sequential(net).load_state_dict({"0.mask": torch.rand(2)}, strict=False) == ([], ["0.mask"])
     assert net.mask is None
 

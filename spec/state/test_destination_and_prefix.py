@@ -31,11 +31,12 @@ def test_destination_is_filled_and_returned():
     """``state_dict(destination=d)`` adds its entries to the dict ``d`` and returns ``d``; old entries
     stay.
     """
-    for destination in ({"epoch": 7}, OrderedDict(epoch=7)):
+    for destination in ({"epoch": 7}, OrderedDict(epoch=7), {}):
+        before = list(destination)
         returned = nn.Sequential(nn.Linear(2, 3)).state_dict(destination=destination)
 
         assert returned is destination
-        assert list(destination) == ["epoch", "0.weight", "0.bias"]
+        assert list(destination) == [*before, "0.weight", "0.bias"]
 
 
 @pytest.mark.question("Q65")

@@ -64,7 +64,7 @@ def test_extra_state_is_set_by_loading():
             super().set_extra_state(state)
 
     net = nn.Sequential(Noting(), nn.ReLU(), nn.Sequential(Noting()))
-    saved = [["sea"], ["sky", "sun"]]
+    saved = [None, ["sky", "sun"]]
 
     result = net.load_state_dict({"0._extra_state": saved[0], "2.0._extra_state": saved[1]})
 
@@ -115,6 +115,8 @@ def test_missing_extra_state_is_a_missing_key():
     module.words = ["sea", "sky"]
 
     assert module.load_state_dict({}, strict=False) == (["_extra_state"], [])
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "_extra_state"'):
+        module.load_state_dict({})
     assert nn.Sequential(module).load_state_dict({}, strict=False) == (["0._extra_state"], [])
     assert module.words == ["sea", "sky"]
 
@@ -125,6 +127,8 @@ def test_extra_state_nobody_sets_is_an_unexpected_key():
     state = {"a.weight": torch.rand(1), "a._extra_state": 5, "_extra_state": 7}
 
     assert net.load_state_dict(state, strict=False) == ([], ["_extra_state", "a._extra_state"])
+    with pytest.raises(RuntimeError, match=r'Unexpected key.*: "_extra_state", "a\._extra_state"'):
+        net.load_state_dict(state)
 
 
 def test_getting_without_setting_does_not_load():

@@ -161,9 +161,10 @@ def test_a_load_pre_hook_may_add_keys_to_the_lists():
 
     layer._register_load_state_dict_pre_hook(add)
 
-    assert layer.load_state_dict(layer.state_dict(), strict=False) == (["lost"], ["found"])
-    with pytest.raises(RuntimeError, match=r'"lost"(.|\n)*"found"'):
-        layer.load_state_dict(layer.state_dict())
+    for net in (layer, nn.Sequential(layer)):
+        assert net.load_state_dict(net.state_dict(), strict=False) == (["lost"], ["found"])
+        with pytest.raises(RuntimeError, match=r'"lost"(.|\n)*"found"'):
+            net.load_state_dict(net.state_dict())
 
 
 def test_load_pre_hooks_run_from_the_outside_in():
@@ -290,12 +291,13 @@ def test_a_load_post_hook_may_add_keys():
     layer.register_load_state_dict_post_hook(lambda module, keys: keys.missing_keys.append("lost"))
     other.register_load_state_dict_post_hook(lambda module, keys: keys.unexpected_keys.append("found"))
 
-    assert layer.load_state_dict(layer.state_dict(), strict=False) == (["lost"], [])
-    assert other.load_state_dict(other.state_dict(), strict=False) == ([], ["found"])
-    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "lost"'):
-        layer.load_state_dict(layer.state_dict())
-    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "found"'):
-        other.load_state_dict(other.state_dict())
+    for losing, finding in ((layer, other), (nn.Sequential(layer), nn.Sequential(other))):
+        assert losing.load_state_dict(losing.state_dict(), strict=False) == (["lost"], [])
+        assert finding.load_state_dict(finding.state_dict(), strict=False) == ([], ["found"])
+        with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "lost"'):
+            losing.load_state_dict(losing.state_dict())
+        with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "found"'):
+            finding.load_state_dict(finding.state_dict())
 
 
 def test_a_load_post_hook_sees_earlier_modules():
@@ -354,8 +356,10 @@ def test_a_load_post_hook_runs_before_the_error():
         layer.load_state_dict({"weight": torch.rand(2)})
     with pytest.raises(RuntimeError, match="Missing key"):
         layer.load_state_dict({})
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        layer.load_state_dict({"weight": torch.rand(1), "bias": torch.rand(1)})
 
-    assert calls == [([], []), (["weight"], [])]
+    assert calls == [([], []), (["weight"], []), ([], ["bias"])]
 
 
 def test_a_load_post_hook_can_be_removed():

@@ -21,8 +21,9 @@ def test_values_are_copied():
     trains them. What changes the objects instead is ``assign=True``.
     """
     net = nn.Sequential(nn.Linear(2, 3))
+    net[0].weight.requires_grad_(False)
     before = [(id(p), p.data_ptr()) for p in net.parameters()]
-    weight, bias = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), torch.tensor([7.0, 8.0, 9.0])
+    weight, bias = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), torch.tensor([7.0, 8.0, 9.0]).double()
 
     net.load_state_dict({"0.weight": weight, "0.bias": bias})
 
@@ -52,7 +53,7 @@ def test_buffers_are_filled_in_place():
     """
     net = nn.Sequential(nn.BatchNorm1d(2))
     buffers, memory = list(net.buffers()), net[0].running_mean.detach()
-    values = {"0.running_mean": torch.tensor([0.5, 0.75]), "0.num_batches_tracked": torch.tensor(7)}
+    values = {"0.running_mean": torch.tensor([0.5, 0.75]).double(), "0.num_batches_tracked": torch.tensor(7)}
 
     net.load_state_dict({**net.state_dict(), **values})
 
@@ -89,11 +90,9 @@ def test_success_is_reported_in_words():
     """If all keys match, the result of ``load_state_dict`` prints as ``<All keys matched successfully>``."""
     layer = nn.Linear(2, 3)
 
-    result = layer.load_state_dict(layer.state_dict())
-
-    assert repr(result) == "<All keys matched successfully>"
-    assert str(result) == "<All keys matched successfully>"
-    assert result == ([], [])
+    for result in [layer.load_state_dict(layer.state_dict(), strict) for strict in (True, False)]:
+        assert [repr(result), str(result)] == ["<All keys matched successfully>"] * 2
+        assert result == ([], [])
 
 
 def test_the_result_is_a_named_tuple():
@@ -157,9 +156,9 @@ def test_requires_grad_and_grad_stay():
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.0, 2.0]])).sum().backward()
     layer.bias.requires_grad_(False)
-    other = nn.Linear(2, 3)
+    other = nn.Linear(2, 3, dtype=torch.float64)
     other.weight.requires_grad_(False)
-    other.bias.grad = torch.tensor([5.0, 6.0, 7.0])
+    other.bias.grad = torch.tensor([5.0, 6.0, 7.0], dtype=torch.float64)
 
     layer.load_state_dict(other.state_dict(keep_vars=True))
 
@@ -242,15 +241,14 @@ def test_the_given_dict_is_not_changed():
             metadata["renamed"] = True
             super()._load_from_state_dict(state_dict, prefix, metadata, *args)
 
-    state = OrderedDict(w=torch.tensor([[3.0, 4.0]]))
+    state = OrderedDict(w=torch.tensor([[3.0, 4.0]]), bias=torch.tensor([5.0]))
     state._metadata = {"": {"version": 1}}
-    layer = Renaming(2, 1, bias=False)
-    layer.load_state_dict(state)
-
+    layer = Renaming(2, 1)
     plain = dict(state)
+    layer.load_state_dict(state)
     layer.load_state_dict(plain)
 
-    assert list(plain) == list(state) == ["w"]
+    assert list(plain) == list(state) == ["w", "bias"]
     assert state._metadata == {"": {"version": 1, "renamed": True}}
     assert layer.weight.tolist() == [[3.0, 4.0]]
 
@@ -261,13 +259,15 @@ def test_what_fits_is_loaded_before_the_error():
     Whoever catches the error has a module that is half loaded: build it again.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.PReLU())
-    fits = {"0.bias": torch.tensor([1.0, 2.0, 3.0]), "1.weight": torch.tensor([0.75])}
+    net.register_buffer("mean", torch.rand(1))
+    value = torch.tensor([0.75])
+    fits = {"0.bias": torch.tensor([1.0, 2.0, 3.0]), "1.weight": value, "mean": value}
 
     with pytest.raises(RuntimeError, match=r"size mismatch for 0\.weight"):
         net.load_state_dict({"0.weight": torch.rand(4, 2), **fits})
 
     assert net[0].bias.tolist() == [1.0, 2.0, 3.0]
-    assert net[1].weight.tolist() == [0.75]
+    assert [net[1].weight.item(), net.mean.item()] == [0.75, 0.75]
 
 
 @pytest.mark.parametrize("strict", [True, False])

@@ -80,14 +80,16 @@ def test_each_module_is_given_its_own_metadata():
         def _load_from_state_dict(self, state_dict, prefix, local_metadata, *args):
             seen.append((prefix, dict(local_metadata)))
 
-    net = nn.ModuleDict({"words": Table()})
+    net, own = Table(), {"version": 5}
+    net.words = Table()
     net.load_state_dict(net.state_dict())
     net.load_state_dict(dict(net.state_dict()))
     state = net.state_dict()
     del state._metadata["words"]
     net.load_state_dict(state)
 
-    assert seen == [("words.", {"version": 5}), ("words.", {}), ("words.", {})]
+    assert seen[:2] == [("", own), ("words.", own)]
+    assert seen[2:] == [("", {}), ("words.", {}), ("", own), ("words.", {})]
 
 
 def test_a_version_lets_a_module_read_old_state():

@@ -47,14 +47,15 @@ def test_shapes_are_not_adapted(ours, theirs):
     net.scale = nn.Parameter(torch.full(ours, 5.0))
     net.register_buffer("mean", torch.full(ours, 5.0))
     net.gain = nn.Parameter(torch.tensor(5.0))
-    value = torch.full(theirs, 7.0)
+    net.register_buffer("shift", torch.tensor(5.0))
+    value, one = torch.full(theirs, 7.0), torch.tensor([9.0])
 
     with pytest.raises(RuntimeError, match=r"size mismatch for scale(.|\n)*size mismatch for mean"):
-        net.load_state_dict({"scale": value, "mean": value, "gain": torch.tensor([9.0])})
+        net.load_state_dict({"scale": value, "mean": value, "gain": one, "shift": one})
 
     assert torch.equal(net.scale, torch.full(ours, 5.0))
     assert torch.equal(net.mean, torch.full(ours, 5.0))
-    assert net.gain.item() == 9.0
+    assert [net.gain.item(), net.shift.item()] == [9.0, 9.0]
 
 
 @pytest.mark.question("Q53")

@@ -118,6 +118,7 @@ def test_values_are_detached():
     """
     norm = nn.BatchNorm1d(2)
     norm.running_mean.requires_grad_()
+    norm.bias.requires_grad_(False)
 
     net = nn.Sequential(norm)
     state, variables = net.state_dict(), net.state_dict(keep_vars=True)

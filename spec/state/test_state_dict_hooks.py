@@ -238,6 +238,8 @@ def test_a_private_post_hook_of_the_root_may_return():
 
     assert state == {"kernel": 1}
     assert seen == [(layer, {"kernel": 1}, "head.", {"version": 1})]
+    layer._register_state_dict_hook(lambda *args: {})
+    assert layer.state_dict() == {}
 
 
 @pytest.mark.question("Q67")

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 
-def test_a_map_location_function_is_called_by_storage(device):
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_map_location_function_is_called_by_storage(device, weights_only):
     """:func:`torch.load` calls a ``map_location`` function once per storage, with the storage and its tag.
 
     The tag is ``"cpu"``, or such as ``"cuda:0"``. Tensors that share memory have one storage.
@@ -25,14 +26,15 @@ def test_a_map_location_function_is_called_by_storage(device):
         calls.append((storage.device.type, storage.nbytes(), tag))
         return storage
 
-    loaded = torch.load(file, map_location=keep, weights_only=True)
+    loaded = torch.load(file, map_location=keep, weights_only=weights_only)
 
     assert calls == [("cpu", 12, "cpu" if device == "cpu" else f"{device}:0")] * 2
     assert [value.device.type for value in loaded] == ["cpu"] * 3
     assert [value.tolist() for value in loaded] == [[1.5, 2.5, 3.5], [2.5, 3.5], [1.5, 2.5]]
 
 
-def test_what_a_map_location_function_returns_is_used(device):
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_what_a_map_location_function_returns_is_used(device, weights_only):
     """:func:`torch.load` uses the storage that a ``map_location`` function returns, or the saved device for
     ``None``.
     """
@@ -44,7 +46,7 @@ def test_what_a_map_location_function_returns_is_used(device):
     def choose(storage, tag):
         return mine.untyped_storage() if storage.nbytes() == 8 else None
 
-    kept, replaced = torch.load(file, map_location=choose, weights_only=True)
+    kept, replaced = torch.load(file, map_location=choose, weights_only=weights_only)
 
     assert kept.tolist() == [1.5]
     assert kept.device.type == device
@@ -63,7 +65,8 @@ def test_what_a_map_location_function_returns_is_used(device):
     ],
     ids=["text", "device", "dict", "function"],
 )
-def test_a_location_may_be_told_in_four_ways(location):
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_a_location_may_be_told_in_four_ways(location, weights_only):
     """``map_location`` of :func:`torch.load` is a string, a device, a dict such as ``{"cuda:0": "cpu"}``, or
     a function.
 
@@ -73,14 +76,14 @@ def test_a_location_may_be_told_in_four_ways(location):
     torch.save(nn.Linear(2, 3).state_dict(), file)
     file.seek(0)
 
-    state = torch.load(file, map_location=location, weights_only=True)
+    state = torch.load(file, map_location=location, weights_only=weights_only)
 
     assert [(value.device.type, tuple(value.shape)) for value in state.values()] == [
         ("meta", (3, 2)),
         ("meta", (3,)),
     ]
     file.seek(0)
-    kept = torch.load(file, map_location={"cuda:0": "meta"}, weights_only=True)
+    kept = torch.load(file, map_location={"cuda:0": "meta"}, weights_only=weights_only)
     assert [value.device.type for value in kept.values()] == ["cpu", "cpu"]
 
 

@@ -60,7 +60,8 @@ def test_loading_keeps_weights_tied():
     weight = net[0].weight
     view = weight.detach()
 
-    net.load_state_dict({"0.weight": torch.tensor([[1.0, 2.0]]), "1.weight": torch.tensor([[3.0, 4.0]])})
+    values = [torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]], dtype=torch.float64)]
+    net.load_state_dict(dict(zip(["0.weight", "1.weight"], values, strict=True)))
 
     assert net[0].weight is weight
     assert net[1].weight is weight
