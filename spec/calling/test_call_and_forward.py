@@ -104,9 +104,10 @@ def test_a_missing_forward_raises():
     class Empty(nn.Module):
         pass
 
-    message = r'^Module \[Empty\] is missing the required "forward" function$'
-    with pytest.raises(NotImplementedError, match=message):
-        Empty()(torch.rand(2), 3)
+    for kind in (Empty, nn.Module):
+        message = rf'^Module \[{kind.__name__}\] is missing the required "forward" function$'
+        with pytest.raises(NotImplementedError, match=message):
+            kind()(torch.rand(2), 3)
 
 
 def test_a_missing_forward_refuses_keywords():
@@ -154,7 +155,7 @@ def test_an_error_in_forward_reaches_the_caller():
 
     assert caught.value is error
     assert error.args == ("inside",)
-    assert vars(error) == {}
+    assert [vars(error), error.__cause__, error.__context__] == [{}, None, None]
 
 
 def test_a_module_without_init_cannot_be_called():

@@ -93,10 +93,11 @@ def test_every_handle_has_its_own_number():
     identity, other = nn.Identity(), nn.Tanh()
     first = identity.register_forward_hook(lambda *given: None)
     second = other.register_full_backward_hook(lambda *given: None)
-    third = torch.rand(2, requires_grad=True).register_hook(lambda gradient: None)
+    third = other.register_load_state_dict_post_hook(print)
+    fourth = torch.rand(2, requires_grad=True).register_hook(lambda gradient: None)
 
-    assert [second.id - first.id, third.id - first.id] == [1, 2]
-    assert RemovableHandle.next_id == third.id + 1
+    assert [hook.id - first.id for hook in (second, third, fourth)] == [1, 2, 3]
+    assert RemovableHandle.next_id == fourth.id + 1
 
 
 def test_a_handle_keeps_no_module_alive():

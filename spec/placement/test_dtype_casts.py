@@ -48,13 +48,14 @@ def test_other_dtypes_are_left_alone(cast, dtype):
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor([1.5]))
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j]))
+    net.order = nn.Parameter(torch.tensor([5, 3]), requires_grad=False)
     net.register_buffer("steps", torch.tensor([3, 4]))
     net.register_buffer("mask", torch.tensor([True, False]))
     net.register_buffer("turn", torch.tensor([0.5j]))
 
     getattr(net, cast)()
 
-    assert [p.dtype for p in net.parameters()] == [dtype, torch.complex64]
+    assert [p.dtype for p in net.parameters()] == [dtype, torch.complex64, torch.int64]
     assert [b.dtype for b in net.buffers()] == [torch.int64, torch.bool, torch.complex64]
     with pytest.warns(UserWarning, match="discards the imaginary part"):
         net.to(dtype)
@@ -117,13 +118,14 @@ def test_a_table_of_positions_is_cast_as_well():
 def test_type_casts_everything(dtype):
     """:meth:`Module.type() <torch.nn.Module.type>` casts every parameter and buffer, integer buffers too."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
+    net[1].order = nn.Parameter(torch.tensor([5, 3]), requires_grad=False)
     net[1].register_buffer("mask", torch.tensor([True, False]))
     net[1].register_buffer("cache", torch.tensor([2.0]), persistent=False)
 
     returned = net.type(dtype)
 
     assert returned is net
-    assert [p.dtype for p in net.parameters()] == [torch.float64] * 4
+    assert [p.dtype for p in net.parameters()] == [torch.float64] * 5
     assert [b.dtype for b in net.buffers()] == [torch.float64] * 5
     assert net[1].mask.tolist() == [1.0, 0.0]
 
@@ -189,7 +191,7 @@ def test_recurrent_layers_are_cast_too():
 
     ``_flat_weights`` is the list of weights that recurrent layers compute with.
     """
-    layer, built = nn.LSTM(2, 3).double(), nn.LSTM(2, 3, dtype=torch.float64)
+    layer, built = nn.LSTM(2, 3, 2).double(), nn.LSTM(2, 3, 2, dtype=torch.float64)
     built.load_state_dict(layer.state_dict())
     x = torch.rand(5, 1, 2, dtype=torch.float64)
 
@@ -206,13 +208,14 @@ def test_a_cast_splits_a_buffer_of_two_names():
     net, table = nn.Module(), torch.tensor([2.0, 3.0])
     net.register_buffer("first", table)
     net.register_buffer("second", table)
-    net.one = net.two = nn.Parameter(torch.rand(2))
+    net.inner = nn.Module()
+    net.one = net.two = net.inner.three = nn.Parameter(torch.rand(2))
 
     net.double()
     net.first.fill_(7.0)
 
     assert net.second.tolist() == [2.0, 3.0]
-    assert net.one is net.two
+    assert net.one is net.two is net.inner.three
 
 
 @pytest.mark.since("2.3")

@@ -64,14 +64,14 @@ def test_a_meta_module_refuses_real_input():
 @pytest.mark.parametrize("cast", ["double", "half", "bfloat16", "float"])
 def test_a_meta_module_can_be_cast(cast):
     """``Module.double`` and other casts work on the meta device and keep the parameter objects."""
-    layer = nn.Linear(2, 3, device="meta", dtype=torch.float16 if cast == "float" else torch.float32)
-    before = list(layer.parameters())
+    norm = nn.BatchNorm1d(2, device="meta", dtype=torch.float16 if cast == "float" else torch.float32)
+    before = list(norm.parameters())
 
-    getattr(layer, cast)()
+    getattr(nn.Sequential(norm), cast)()
 
-    assert [id(p) for p in layer.parameters()] == [id(p) for p in before]
-    assert [p.device.type for p in before] == ["meta", "meta"]
-    assert [p.dtype for p in before] == [getattr(torch, cast)] * 2
+    assert [id(p) for p in norm.parameters()] == [id(p) for p in before]
+    assert [t.device.type for t in norm.state_dict().values()] == ["meta"] * 5
+    assert [t.dtype for t in norm.state_dict().values()] == [getattr(torch, cast)] * 4 + [torch.int64]
 
 
 @pytest.mark.question("Q75")
@@ -200,7 +200,7 @@ def test_to_empty_forgets_values(monkeypatch):
     weight, before = norm.weight, norm.state_dict()
     monkeypatch.setattr(torch, "empty_like", lambda t, **options: torch.full_like(t, 7, **options))
 
-    norm.to_empty(device="cpu")
+    nn.Sequential(norm).to_empty(device="cpu")
 
     assert norm.weight is weight
     assert not any(t.data_ptr() == before[key].data_ptr() for key, t in norm.state_dict().items())
