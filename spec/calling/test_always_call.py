@@ -168,8 +168,8 @@ def test_what_it_returns_on_failure_goes_to_the_next():
     """
     failing = Failing()
     seen = []
-    for value in ("first", 0):
-        failing.register_forward_hook(lambda *given, value=value: value, always_call=True)
+    for value, options in (("first", {}), (0, {"with_kwargs": True})):
+        failing.register_forward_hook(lambda *given, value=value: value, always_call=True, **options)
         failing.register_forward_hook(lambda *given: None, always_call=True)
         failing.register_forward_hook(lambda module, args, output: seen.append(output), always_call=True)
     with pytest.raises(ValueError, match="forward failed"):

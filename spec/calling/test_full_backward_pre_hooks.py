@@ -292,19 +292,15 @@ def test_alone_it_warns_of_full_hooks():
         output.sum().backward()
 
 
-def test_places_without_gradient_hold_none():
+@pytest.mark.parametrize("needy", [True, False], ids=["needy", "not needy"])
+def test_places_without_gradient_hold_none(needy):
     """In a full backward pre-hook, ``grad_output`` is ``None`` for an output that is unused or not a
     tensor.
     """
-
-    class Several(nn.Module):
-        def forward(self, x):
-            return x * 2, "text", x * 3
-
-    several = Several()
-    seen = []
+    several, seen, weight = nn.Module(), [], torch.rand(2, requires_grad=True)
+    several.forward = lambda x: (x * weight, "text", x + weight)
     several.register_full_backward_pre_hook(lambda module, grad_output: seen.append(grad_output))
-    several(torch.rand(2, requires_grad=True))[2].sum().backward()
+    several(torch.rand(2, requires_grad=needy))[2].sum().backward()
 
     [(of_first, of_text, of_third)] = seen
     assert of_first is None

@@ -207,8 +207,8 @@ def test_a_global_forward_hook_may_see_keyword_arguments():
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
-    with register_module_forward_hook(lambda *given: seen.append(given), with_kwargs=True):
-        net(2, scale=5)
+    with register_module_forward_hook(lambda *given: seen.append(given) or "mine", with_kwargs=True):
+        assert net(2, scale=5) == "mine"
     source._global_forward_hooks_with_kwargs.clear()
 
     assert seen == [(net, (2,), {"scale": 5}, 10)]

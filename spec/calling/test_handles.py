@@ -100,15 +100,18 @@ def test_every_handle_has_its_own_number():
     assert RemovableHandle.next_id == fourth.id + 1
 
 
-def test_a_handle_keeps_no_module_alive():
+@pytest.mark.parametrize(
+    "kind", ["forward_pre_hook", "forward_hook", "full_backward_pre_hook", "full_backward_hook"]
+)
+def test_a_handle_keeps_no_module_alive(kind):
     """A ``RemovableHandle`` keeps neither module nor hook alive; ``remove()`` works after they are
     deleted.
     """
 
-    def hook(module, args, output): ...
+    def hook(*given): ...
 
-    identity = nn.Identity()
-    handle = identity.register_forward_hook(hook, with_kwargs=True)
+    identity, options = nn.Identity(), {} if "backward" in kind else {"with_kwargs": True}
+    handle = getattr(identity, f"register_{kind}")(hook, **options)
     module, function = weakref.ref(identity), weakref.ref(hook)
     del identity, hook
     gc.collect()

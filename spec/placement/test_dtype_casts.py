@@ -25,7 +25,7 @@ def test_floating_point_is_cast(cast, dtype):
     They are :meth:`~torch.nn.Module.float`, :meth:`~torch.nn.Module.double`, :meth:`~torch.nn.Module.half`
     and :meth:`~torch.nn.Module.bfloat16`. The module is changed in place and returned.
     """
-    layers = nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16)
+    layers = nn.Linear(2, 2, dtype=torch.bfloat16), nn.BatchNorm1d(2, dtype=torch.float16)
     net = nn.Sequential(nn.Sequential(*layers))
     net[0].register_buffer("cache", torch.tensor([2.0], dtype=torch.float64), persistent=False)
     net[0][0].bias.requires_grad_(False)
@@ -71,11 +71,13 @@ def test_precision_is_lost_for_good():
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor([0.1, 1.5], dtype=torch.float64))
+    net.register_buffer("mean", net.scale.detach().clone())
 
     net.bfloat16().double()
 
-    assert net.scale.dtype == torch.float64
-    assert net.scale.tolist() == [0.10009765625, 1.5]
+    for tensor in (net.scale, net.mean):
+        assert tensor.dtype == torch.float64
+        assert tensor.tolist() == [0.10009765625, 1.5]
 
 
 def test_a_range_is_lost_too():
@@ -84,13 +86,13 @@ def test_a_range_is_lost_too():
     ``bfloat16`` has the range of ``float32`` with fewer digits.
     """
     halved, kept = nn.Module(), nn.Module()
-    halved.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
-    kept.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
+    for net in (halved, kept):
+        net.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, -70000.0]))
     halved.half()
     kept.bfloat16()
 
-    assert halved.scale.tolist() == [65504.0, float("inf"), float("inf")]
-    assert kept.scale.tolist() == [65536.0, 65536.0, 70144.0]
+    assert halved.scale.tolist() == [65504.0, float("inf"), -float("inf")]
+    assert kept.scale.tolist() == [65536.0, 65536.0, -70144.0]
 
 
 def test_a_table_of_positions_is_cast_as_well():

@@ -379,12 +379,12 @@ def test_conversion_may_leave_submodules_out():
     """``Module._apply(fn, recurse=False)`` converts the module's own tensors, not its submodules'."""
     net = nn.Sequential(nn.PReLU())
     net.scale = nn.Parameter(torch.rand(3))
+    net.scale.grad = torch.rand(3)
     net.register_buffer("mean", torch.rand(3))
 
     net._apply(lambda t: t.double(), recurse=False)
 
-    assert net.scale.dtype == torch.float64
-    assert net.mean.dtype == torch.float64
+    assert [t.dtype for t in (net.scale, net.scale.grad, net.mean)] == [torch.float64] * 3
     assert net[0].weight.dtype == torch.float32
 
 

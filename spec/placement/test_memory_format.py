@@ -280,8 +280,9 @@ def test_volumetric_outputs_are_channels_last(kind):
     x = torch.rand(2, 3, 4, 6, 8)
 
     for given in (x, x.to(memory_format=torch.channels_last_3d)):
-        assert conv(given).is_contiguous(memory_format=torch.channels_last_3d)
-        assert conv(given).is_contiguous() is False
+        for output in (conv(given), torch.no_grad()(conv)(given)):
+            assert output.is_contiguous(memory_format=torch.channels_last_3d)
+            assert output.is_contiguous() is False
 
 
 @pytest.mark.before("2.1")
@@ -310,7 +311,13 @@ def test_layers_between_keep_the_format(norm, sizes, last):
     """
     x = torch.rand(*sizes)
 
-    for layer in (nn.ReLU(), norm(3), norm(3).eval(), nn.Sequential(norm(3), nn.ReLU())):
+    for layer in (
+        nn.ReLU(),
+        nn.ReLU(inplace=True),
+        norm(3),
+        norm(3).eval(),
+        nn.Sequential(norm(3), nn.ReLU()),
+    ):
         assert layer(x).is_contiguous()
         assert layer(x.to(memory_format=last)).is_contiguous(memory_format=last)
         assert layer(x.to(memory_format=last)).is_contiguous() is False

@@ -153,12 +153,12 @@ def test_an_integer_dtype_is_refused(dtype):
     with pytest.raises(TypeError, match="only accepts floating point or complex dtypes") as caught:
         net.to(dtype)
     with pytest.raises(TypeError, match="only accepts floating point or complex dtypes"):
-        net.to(torch.ones(2, dtype=dtype))
+        net.to(torch.ones(2, dtype=dtype, device="meta"))
 
     assert str(caught.value) == (
         f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
     )
-    assert [p.dtype for p in net.parameters()] == [torch.float32, torch.float32]
+    assert [(p.device.type, p.dtype) for p in net.parameters()] == [("cpu", torch.float32)] * 2
 
 
 def test_an_unknown_device_is_refused():
@@ -174,8 +174,9 @@ def test_a_copy_cannot_be_asked_for():
     """
     x = torch.rand(2)
 
-    with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
-        nn.Linear(2, 3).to("cpu", copy=True)
+    for given in ("cpu", torch.float64, x):
+        with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
+            nn.Linear(2, 3).to(given, copy=True)
     assert x.to("cpu", copy=True).data_ptr() != x.data_ptr()
 
 
@@ -319,9 +320,10 @@ def test_a_module_has_no_device_of_its_own():
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta", dtype=torch.float64), nn.ReLU())
 
-    for name in ("device", "dtype"):
-        with pytest.raises(AttributeError, match=f"'Sequential' object has no attribute '{name}'"):
-            getattr(net, name)
+    for module in (net, net[0], net[2]):
+        for name in ("device", "dtype"):
+            with pytest.raises(AttributeError, match=f"object has no attribute '{name}'"):
+                getattr(module, name)
 
     assert next(net.parameters()).device == torch.device("cpu")
     assert next(net.parameters()).dtype == torch.float32
