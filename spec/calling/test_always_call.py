@@ -24,16 +24,19 @@ def test_it_runs_when_forward_raises():
     The exception reaches the caller all the same (:pull:`104278`). What a pre-hook opened, such as a span of
     a profiler, is closed in such a hook: an ordinary one does not run after an error.
     """
-    failing = Failing()
-    seen = []
+    failing, seen = Failing(), []
+    net = nn.Sequential(failing)
+    net.register_forward_hook(lambda *given: seen.append(given), always_call=True)
     failing.register_forward_hook(lambda *given: seen.append("ordinary"))
     failing.register_forward_hook(lambda *given: seen.append(given), always_call=True)
     failing.register_forward_hook(lambda *given: seen.append("second"), always_call=True)
-    for number in (3, 4):
-        with pytest.raises(ValueError, match="forward failed"):
-            failing.train(number == 3)(number, scale=5)
+    with pytest.raises(ValueError, match="forward failed"):
+        failing(3, scale=5)
+    with pytest.raises(ValueError, match="forward failed"):
+        net.eval()(4)
 
-    assert seen == [(failing, (3,), None), "second", (failing, (4,), None), "second"]
+    assert seen[:2] == [(failing, (3,), None), "second"]
+    assert seen[2:] == [(failing, (4,), None), "second", (net, (4,), None)]
 
 
 @pytest.mark.since("2.1")
@@ -165,8 +168,8 @@ def test_what_it_returns_on_failure_goes_to_the_next():
     """
     failing = Failing()
     seen = []
-    for value in ("first", 0):
-        failing.register_forward_hook(lambda *given, value=value: value, always_call=True)
+    for value, options in (("first", {}), (0, {"with_kwargs": True})):
+        failing.register_forward_hook(lambda *given, value=value: value, always_call=True, **options)
         failing.register_forward_hook(lambda *given: None, always_call=True)
         failing.register_forward_hook(lambda module, args, output: seen.append(output), always_call=True)
     with pytest.raises(ValueError, match="forward failed"):

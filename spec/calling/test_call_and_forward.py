@@ -22,7 +22,7 @@ def test_a_call_runs_forward(requires_grad):
 
     class Scale(nn.Module):
         def forward(self, x, factor):
-            made.append([x * factor, None] if factor < 0 else x * factor)
+            made.append((x * factor, None) if factor < 0 else x * factor)
             return made[-1]
 
     result = Scale()(torch.tensor([2.0, 5.0], requires_grad=requires_grad), 3)
@@ -44,15 +44,17 @@ def test_every_argument_is_passed_on(training):
         def forward(self, *args, **kwargs):
             return args, kwargs
 
-    x, y, anything = torch.rand(2, requires_grad=True), torch.rand(2), [3.5]
-    args, kwargs = Echo().train(training)(x, y, anything, None, scale=x, flag=False)
+    x, y, anything, names = torch.rand(2, requires_grad=True), torch.rand(2), [3.5], {"a": 1}
+    with torch.set_grad_enabled(training):
+        args, kwargs = Echo().train(training)(x, y, anything, None, scale=x, names=names, flag=False)
 
     assert args[0] is x
     assert args[1] is y
     assert args[2] is anything
     assert args[3:] == (None,)
-    assert list(kwargs) == ["scale", "flag"]
+    assert list(kwargs) == ["scale", "names", "flag"]
     assert kwargs["scale"] is x
+    assert kwargs["names"] is names
     assert kwargs["flag"] is False
 
 
@@ -68,7 +70,11 @@ def test_forward_may_return_anything(value):
         def forward(self):
             return value
 
-    assert Answer()() is value
+    answer = Answer()
+    assert answer() is value
+
+    answer.register_forward_hook(lambda *given: None)
+    assert answer() is value
 
 
 def test_forward_itself_runs_no_hooks():
@@ -104,9 +110,10 @@ def test_a_missing_forward_raises():
     class Empty(nn.Module):
         pass
 
-    message = r'^Module \[Empty\] is missing the required "forward" function$'
-    with pytest.raises(NotImplementedError, match=message):
-        Empty()(torch.rand(2), 3)
+    for kind in (Empty, nn.Module):
+        message = rf'^Module \[{kind.__name__}\] is missing the required "forward" function$'
+        with pytest.raises(NotImplementedError, match=message):
+            kind()(torch.rand(2), 3)
 
 
 def test_a_missing_forward_refuses_keywords():
@@ -154,7 +161,7 @@ def test_an_error_in_forward_reaches_the_caller():
 
     assert caught.value is error
     assert error.args == ("inside",)
-    assert vars(error) == {}
+    assert [vars(error), error.__cause__, error.__context__] == [{}, None, None]
 
 
 def test_a_module_without_init_cannot_be_called():
@@ -218,6 +225,7 @@ def test_a_compiled_call_takes_the_place_of_the_call():
     net = Net()
     net.register_forward_pre_hook(lambda module, args: calls.append("pre-hook"))
     net.register_forward_hook(lambda module, args, output: calls.append("hook"))
+    net.register_full_backward_hook(lambda *given: calls.append("backward hook"))
     net._compiled_call_impl = compiled
 
     assert net(5, scale=2) == ((5,), {"scale": 2})

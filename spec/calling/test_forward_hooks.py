@@ -63,7 +63,9 @@ def test_registering_a_forward_hook_returns_a_handle(options):
 
 
 @pytest.mark.parametrize(
-    "value", [torch.rand(2, requires_grad=True), [torch.rand(2)]], ids=["tensor", "list"]
+    "value",
+    [torch.rand(2, requires_grad=True), [3], (3, 4), {"a": 3}],
+    ids=["tensor", "list", "tuple", "dict"],
 )
 def test_returning_none_keeps_the_output(value):
     """If a forward hook returns ``None``, ``net(x)`` returns the very object that ``forward`` returned."""
@@ -80,7 +82,9 @@ def test_returning_none_keeps_the_output(value):
 
 
 @pytest.mark.claim("N5-21")
-@pytest.mark.parametrize("value", [7, (), False, "text"], ids=["int", "empty_tuple", "false", "str"])
+@pytest.mark.parametrize(
+    "value", [7, (), False, "text", torch.rand(0, 3)], ids=["int", "empty_tuple", "false", "str", "tensor"]
+)
 def test_what_it_returns_replaces_the_output(value):
     """Anything but ``None`` that a forward hook returns replaces the output of ``forward``.
 
@@ -92,8 +96,8 @@ def test_what_it_returns_replaces_the_output(value):
     other.register_forward_hook(lambda module, args, kwargs, output: value, with_kwargs=True)
 
     assert identity(1) is value
-    assert identity.eval()(1) is value
-    assert other(1) is value
+    assert torch.no_grad()(identity.eval())(1) is value
+    assert other(torch.rand(2)) is value
 
 
 def test_a_hook_may_start_the_gradients():
@@ -122,7 +126,7 @@ def test_the_next_module_gets_the_replacement():
     assert net(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 15.0]
 
     net[0].register_forward_hook(lambda module, args, kwargs, output: output + 1, with_kwargs=True)
-    assert net(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 16.0]
+    assert torch.no_grad()(net.eval())(torch.tensor([-1.0, 2.0])).tolist() == [0.0, 16.0]
 
 
 def test_forward_hooks_run_in_order_of_registration():
@@ -320,21 +324,23 @@ def test_the_fast_path_of_transformers_skips_hooks():
 @pytest.mark.question("Q51")
 @pytest.mark.since("2.5")
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook"])
-def test_a_hook_keeps_transformers_off_the_fast_path(kind):
+@pytest.mark.parametrize("norm_first", [False, True])
+def test_a_hook_keeps_transformers_off_the_fast_path(kind, norm_first):
     """A forward hook on a child of ``TransformerEncoderLayer`` also runs in ``eval()`` under ``no_grad``.
 
     So does a forward pre-hook. The layer leaves its fused path as soon as it finds either (:issue:`128413`),
     and is slower for it. See :class:`torch.nn.TransformerEncoderLayer`.
     """
-    layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True).eval()
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, norm_first=norm_first).eval()
     children, calls = list(layer.children()), []
     for child in children:
         handle = getattr(child, f"register_{kind}")(lambda module, *given: calls.append(module))
         with torch.no_grad():
-            layer(torch.rand(1, 3, 4))
+            for mask in (None, torch.tensor([[False, False, True]])):
+                layer(torch.rand(1, 3, 4), src_key_padding_mask=mask)
         handle.remove()
 
-    assert calls == children
+    assert calls[::2] == calls[1::2] == children
 
 
 def test_the_output_projection_of_attention_is_never_called():

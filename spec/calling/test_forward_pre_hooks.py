@@ -77,10 +77,19 @@ def test_a_returned_tuple_replaces_the_arguments():
     wrapping = Echo().eval()
     wrapping.register_forward_pre_hook(lambda module, args: (args,))
 
-    assert wrapping(3, 4) == (((3, 4),), {})
+    assert torch.no_grad()(wrapping)(3, 4) == (((3, 4),), {})
+
+    sizes = Echo()
+    sizes.register_forward_pre_hook(lambda module, args: torch.Size(args[::-1]))  # a subclass of tuple
+
+    assert sizes(3, 4) == ((4, 3), {})
 
 
-@pytest.mark.parametrize("value", [7, [3, 4], False], ids=["int", "list", "false"])
+@pytest.mark.parametrize(
+    "value",
+    [7, [3, 4], False, {"scale": 7}, torch.tensor([3, 4])],
+    ids=["int", "list", "false", "dict", "tensor"],
+)
 def test_a_single_value_is_wrapped_into_a_tuple(value):
     """Without ``with_kwargs``, a single value that a forward pre-hook returns is the only positional
     argument.

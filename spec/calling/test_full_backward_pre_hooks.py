@@ -19,15 +19,16 @@ def test_it_gets_the_gradients_of_the_outputs(training):
     The tuple holds the gradients of the module's outputs; the hook may scale or mask them for everything
     inside. For gradients of the inputs use :meth:`~torch.nn.Module.register_full_backward_hook`.
     """
-    identity = nn.Identity().train(training)
-    seen = []
-    identity.register_full_backward_pre_hook(lambda *given: seen.append(given))
-    (identity(torch.rand(2, requires_grad=True)) * torch.tensor([10.0, 100.0])).sum().backward()
+    net, seen = nn.Module().train(training), []
+    net.forward = lambda *args: args if len(args) > 1 else args[0]
+    net.register_full_backward_pre_hook(lambda *given: seen.append(given))
+    x, y = torch.tensor(2.0, requires_grad=True), torch.tensor(3.0, requires_grad=True)
 
-    [(module, grad_output)] = seen
-    assert module is identity
-    assert type(grad_output) is tuple
-    assert [gradient.tolist() for gradient in grad_output] == [[10.0, 100.0]]
+    first, second = net(x, y)
+    (first * 10 + second * 5).backward()
+    (net(x) * 7).backward()
+
+    assert seen == [(net, (10.0, 5.0)), (net, (7.0,))]
 
 
 @pytest.mark.parametrize("needy", [True, False], ids=["needy", "not needy"])
@@ -291,19 +292,15 @@ def test_alone_it_warns_of_full_hooks():
         output.sum().backward()
 
 
-def test_places_without_gradient_hold_none():
+@pytest.mark.parametrize("needy", [True, False], ids=["needy", "not needy"])
+def test_places_without_gradient_hold_none(needy):
     """In a full backward pre-hook, ``grad_output`` is ``None`` for an output that is unused or not a
     tensor.
     """
-
-    class Several(nn.Module):
-        def forward(self, x):
-            return x * 2, "text", x * 3
-
-    several = Several()
-    seen = []
+    several, seen, weight = nn.Module(), [], torch.rand(2, requires_grad=True)
+    several.forward = lambda x: (x * weight, "text", x + weight)
     several.register_full_backward_pre_hook(lambda module, grad_output: seen.append(grad_output))
-    several(torch.rand(2, requires_grad=True))[2].sum().backward()
+    several(torch.rand(2, requires_grad=needy))[2].sum().backward()
 
     [(of_first, of_text, of_third)] = seen
     assert of_first is None

@@ -76,15 +76,16 @@ def test_calling_forward_runs_no_global_hooks():
     ],
     ids=lambda function: function.__name__,
 )
-def test_a_global_backward_hook_fires_for_every_module(register):
+@pytest.mark.parametrize("needy", [True, False], ids=["input requires grad", "no input requires grad"])
+def test_a_global_backward_hook_fires_for_every_module(register, needy):
     """A ``register_module_full_backward_hook`` hook fires for every module called, at any depth.
 
     So do its pre-hook and the legacy ``register_module_backward_hook``.
     """
-    net = nn.Sequential(nn.Sequential(nn.Tanh()), nn.Sigmoid())
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3)), nn.Sigmoid())
     calls = []
     with register(lambda module, *given: calls.append(module)):
-        net(torch.rand(2, requires_grad=True) * 1).sum().backward()
+        net(torch.rand(1, 2, requires_grad=needy) * 1).sum().backward()
 
     assert len(calls) == 4
     assert set(calls) == {net, net[0], net[0][0], net[1]}
@@ -206,8 +207,8 @@ def test_a_global_forward_hook_may_see_keyword_arguments():
     net = nn.Module()
     net.forward = lambda x, scale: x * scale
     seen = []
-    with register_module_forward_hook(lambda *given: seen.append(given), with_kwargs=True):
-        net(2, scale=5)
+    with register_module_forward_hook(lambda *given: seen.append(given) or "mine", with_kwargs=True):
+        assert net(2, scale=5) == "mine"
     source._global_forward_hooks_with_kwargs.clear()
 
     assert seen == [(net, (2,), {"scale": 5}, 10)]

@@ -93,21 +93,25 @@ def test_every_handle_has_its_own_number():
     identity, other = nn.Identity(), nn.Tanh()
     first = identity.register_forward_hook(lambda *given: None)
     second = other.register_full_backward_hook(lambda *given: None)
-    third = torch.rand(2, requires_grad=True).register_hook(lambda gradient: None)
+    third = other.register_load_state_dict_post_hook(print)
+    fourth = torch.rand(2, requires_grad=True).register_hook(lambda gradient: None)
 
-    assert [second.id - first.id, third.id - first.id] == [1, 2]
-    assert RemovableHandle.next_id == third.id + 1
+    assert [hook.id - first.id for hook in (second, third, fourth)] == [1, 2, 3]
+    assert RemovableHandle.next_id == fourth.id + 1
 
 
-def test_a_handle_keeps_no_module_alive():
+@pytest.mark.parametrize(
+    "kind", ["forward_pre_hook", "forward_hook", "full_backward_pre_hook", "full_backward_hook"]
+)
+def test_a_handle_keeps_no_module_alive(kind):
     """A ``RemovableHandle`` keeps neither module nor hook alive; ``remove()`` works after they are
     deleted.
     """
 
-    def hook(module, args, output): ...
+    def hook(*given): ...
 
-    identity = nn.Identity()
-    handle = identity.register_forward_hook(hook, with_kwargs=True)
+    identity, options = nn.Identity(), {} if "backward" in kind else {"with_kwargs": True}
+    handle = getattr(identity, f"register_{kind}")(hook, **options)
     module, function = weakref.ref(identity), weakref.ref(hook)
     del identity, hook
     gc.collect()

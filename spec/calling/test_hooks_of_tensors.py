@@ -132,11 +132,12 @@ def test_a_copied_module_drops_hooks_silently(duplicate):
     Register them on the copy again: gradients that a hook masked are not masked there.
     """
     layer = nn.Linear(2, 3)
-    layer.weight.register_hook(double)
+    for parameter in layer.parameters():
+        parameter.register_hook(double)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         other = duplicate(layer)
 
     assert caught == []
-    assert len(layer.weight._backward_hooks) == 1
-    assert not other.weight._backward_hooks
+    assert [len(parameter._backward_hooks) for parameter in layer.parameters()] == [1, 1]
+    assert [bool(parameter._backward_hooks) for parameter in other.parameters()] == [False, False]

@@ -106,8 +106,8 @@ def test_registering_a_legacy_hook_gives_no_warning():
     """Calling ``register_backward_hook`` does not warn, although it is deprecated."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        nn.Linear(2, 3).register_backward_hook(lambda *given: None)
-        nn.Sequential(nn.Linear(2, 3)).register_backward_hook(lambda *given: None)
+        for module in (layer := nn.Linear(2, 3), layer, nn.Sequential(layer)):
+            module.register_backward_hook(lambda *given: None)
 
     assert caught == []
 

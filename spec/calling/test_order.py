@@ -49,13 +49,14 @@ def test_everything_in_one_call():
 def test_prepend_puts_no_hook_before_a_global_one(kind):
     """A global hook runs before the module's hooks of its kind, even before those with ``prepend=True``."""
     calls = []
-    net = nn.Identity()
+    net, options = nn.Identity(), {} if "backward" in kind else {"with_kwargs": True}
     getattr(net, f"register_{kind}")(note(calls, "local"))
     with getattr(source, f"register_module_{kind}")(note(calls, "global")):
         getattr(net, f"register_{kind}")(note(calls, "prepended"), prepend=True)
+        getattr(net, f"register_{kind}")(note(calls, "first"), prepend=True, **options)
         net(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == ["global", "prepended", "local"]
+    assert calls == ["global", "first", "prepended", "local"]
 
 
 def test_legacy_hooks_come_between_pre_hooks_and_gradients():

@@ -53,18 +53,16 @@ def test_a_float32_copy_of_the_input_is_cast_back():
 
 @pytest.mark.needs("bfloat16")
 @pytest.mark.parametrize(
-    ("layer", "inputs"),
+    "layer",
     [
-        (nn.Linear(4, 3), 1),
-        (nn.Conv1d(4, 3, 1), 1),
-        (nn.Conv2d(5, 3, 1), 1),
-        (nn.ConvTranspose1d(4, 3, 1), 1),
-        (nn.MultiheadAttention(4, 2), 3),
-        (nn.LSTM(4, 3), 1),
+        *(nn.Linear(4, 3), nn.MultiheadAttention(4, 2), nn.LSTM(4, 3), nn.Conv1d(4, 3, 1)),
+        *(nn.Conv2d(5, 3, 1), nn.ConvTranspose1d(4, 3, 1), nn.ConvTranspose2d(5, 3, 1)),
+        nn.Sequential(nn.Unflatten(1, (4, 1)), nn.Conv3d(5, 3, 1)),
+        nn.Sequential(nn.Unflatten(1, (4, 1)), nn.ConvTranspose3d(5, 3, 1)),
     ],
-    ids=["Linear", "Conv1d", "Conv2d", "ConvTranspose1d", "MultiheadAttention", "LSTM"],
+    ids=lambda layer: type(layer).__name__,
 )
-def test_layers_that_compute_in_bfloat16(layer, inputs):
+def test_layers_that_compute_in_bfloat16(layer):
     """Linear, convolution, attention and LSTM layers return bfloat16 in ``torch.autocast("cpu")``.
 
     Their input may be float32 or bfloat16. On a CPU without instructions for bfloat16 ``nn.LSTM`` raises
@@ -73,7 +71,7 @@ def test_layers_that_compute_in_bfloat16(layer, inputs):
     dtypes = []
     for x in (torch.rand(5, 4, 4), torch.rand(5, 4, 4).bfloat16()):
         with torch.autocast("cpu"):
-            output = layer(*[x] * inputs)
+            output = layer(x, x, x) if isinstance(layer, nn.MultiheadAttention) else layer(x)
         dtypes.append((output[0] if isinstance(output, tuple) else output).dtype)
 
     assert dtypes == [torch.bfloat16, torch.bfloat16]
@@ -82,23 +80,24 @@ def test_layers_that_compute_in_bfloat16(layer, inputs):
 @pytest.mark.parametrize(
     "layer",
     [
-        *(nn.LayerNorm(4), nn.BatchNorm1d(4), nn.GroupNorm(2, 4), nn.InstanceNorm1d(4)),
-        *(nn.ReLU(), nn.Softmax(-1), nn.AvgPool2d(2), nn.MaxPool2d(2)),
+        *(nn.LayerNorm(4), nn.BatchNorm1d(4), nn.GroupNorm(2, 4), nn.InstanceNorm1d(4), nn.ReLU()),
+        *(nn.BatchNorm1d(4).eval(), nn.Softmax(-1), nn.AvgPool2d(2), nn.MaxPool2d(2)),
     ],
     ids=lambda layer: type(layer).__name__,
 )
 def test_layers_that_keep_the_dtype(layer):
-    """In ``torch.autocast("cpu")``, normalizations, ReLU, Softmax and ``MaxPool2d`` keep their input's dtype.
+    """In ``torch.autocast("cpu")``, LayerNorm, BatchNorm, ReLU, Softmax and MaxPool2d keep the input's dtype.
 
-    After a linear layer that is bfloat16, although ``LayerNorm`` has float32 weights. So does ``AvgPool2d``,
-    but ``AvgPool3d`` returns float32, as ``LayerNorm`` and ``Softmax`` do on a GPU. See
-    :class:`torch.autocast`.
+    After a linear layer that is bfloat16, although ``LayerNorm`` has float32 weights. So do ``GroupNorm``,
+    ``InstanceNorm1d`` and ``AvgPool2d``, but ``AvgPool3d`` returns float32, and with it ``LocalResponseNorm``
+    of images, as ``LayerNorm`` and ``Softmax`` do on a GPU. See :class:`torch.autocast`.
     """
     for dtype in (torch.float32, torch.bfloat16):
         with torch.autocast("cpu"):
             assert layer(torch.rand(5, 4, 4, dtype=dtype)).dtype is dtype
     with torch.autocast("cpu"):
-        assert nn.AvgPool3d(2)(torch.rand(5, 4, 4, 4, dtype=torch.bfloat16)).dtype is torch.float32
+        for other in (nn.AvgPool3d(2), nn.LocalResponseNorm(2)):
+            assert other(torch.rand(5, 4, 4, 4, dtype=torch.bfloat16)).dtype is torch.float32
 
 
 @pytest.mark.parametrize(

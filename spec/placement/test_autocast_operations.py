@@ -238,7 +238,8 @@ def test_embeddings_and_padding_return_float32():
 
     with torch.autocast("cpu"):
         assert nn.Embedding(3, 2)(torch.tensor([1])).dtype is torch.float32
-        assert nn.EmbeddingBag(3, 2)(torch.tensor([[1, 2]])).dtype is torch.float32
+        for mode in ("mean", "sum", "max"):
+            assert nn.EmbeddingBag(3, 2, mode=mode)(torch.tensor([[1, 2]])).dtype is torch.float32
         assert [layer(x.bfloat16()).dtype for layer in padding] == [torch.float32, torch.float32]
         assert nn.ZeroPad2d(1)(x.bfloat16()).dtype is torch.bfloat16
 
@@ -246,10 +247,11 @@ def test_embeddings_and_padding_return_float32():
 @pytest.mark.since("2.1")
 def test_prelu_is_computed_in_bfloat16():
     """In ``torch.autocast("cpu")``, ``nn.PReLU`` returns bfloat16 of float32 and of bfloat16 input."""
-    x = torch.rand(2)
+    x = torch.rand(3, 2)
 
     with torch.autocast("cpu"):
-        assert [nn.PReLU()(value).dtype for value in (x, x.bfloat16())] == [torch.bfloat16, torch.bfloat16]
+        for layer in (nn.PReLU(), nn.PReLU(2)):
+            assert [layer(value).dtype for value in (x, x.bfloat16())] == [torch.bfloat16, torch.bfloat16]
 
 
 @pytest.mark.before("2.1")

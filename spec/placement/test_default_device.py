@@ -31,13 +31,17 @@ def test_a_layer_is_built_of_the_dtype_told():
             nn.MultiheadAttention(2, 1, dtype=torch.float64),
             nn.TransformerDecoderLayer(2, 1, dtype=torch.float64),
             nn.TransformerEncoderLayer(2, 1, dtype=torch.float64),
+            nn.Transformer(2, 1, 1, 1, dtype=torch.float64),
         ]
     )
-    norm = nn.BatchNorm1d(2, dtype=torch.float64)
+    norms = nn.Sequential(
+        nn.BatchNorm1d(2, dtype=torch.float64),
+        nn.InstanceNorm1d(2, affine=True, track_running_stats=True, dtype=torch.float64),
+    )
 
     assert {p.dtype for p in others.parameters()} == {torch.float64}
-    assert [p.dtype for p in norm.parameters()] == [torch.float64, torch.float64]
-    assert [b.dtype for b in norm.buffers()] == [torch.float64, torch.float64, torch.int64]
+    assert [p.dtype for p in norms.parameters()] == [torch.float64] * 4
+    assert [b.dtype for b in norms.buffers()] == [torch.float64, torch.float64, torch.int64] * 2
 
 
 def test_a_layer_of_integers_cannot_be_built():
@@ -77,9 +81,11 @@ def test_a_device_is_a_context(device):
     for place in ("meta", device):
         with torch.device(place):
             net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
-            made = [torch.tensor([1.5, 2.5]), torch.zeros(2), torch.rand(2), torch.arange(2)]
+            made = [torch.tensor([1.5, 2.5]), torch.full((2,), 1.5), torch.randint(3, (2,))]
+            made += [make(2) for make in (torch.zeros, torch.ones, torch.empty, torch.rand, torch.randn)]
+            made += [make(2) for make in (torch.arange, torch.eye, torch.randperm)]
 
-        assert [t.device.type for t in [*net.state_dict().values(), *made]] == [place] * 11
+        assert [t.device.type for t in [*net.state_dict().values(), *made]] == [place] * 18
 
 
 def test_a_context_ends():

@@ -25,7 +25,7 @@ def test_floating_point_is_cast(cast, dtype):
     They are :meth:`~torch.nn.Module.float`, :meth:`~torch.nn.Module.double`, :meth:`~torch.nn.Module.half`
     and :meth:`~torch.nn.Module.bfloat16`. The module is changed in place and returned.
     """
-    layers = nn.Linear(2, 2, dtype=torch.float64), nn.BatchNorm1d(2, dtype=torch.float16)
+    layers = nn.Linear(2, 2, dtype=torch.bfloat16), nn.BatchNorm1d(2, dtype=torch.float16)
     net = nn.Sequential(nn.Sequential(*layers))
     net[0].register_buffer("cache", torch.tensor([2.0], dtype=torch.float64), persistent=False)
     net[0][0].bias.requires_grad_(False)
@@ -48,13 +48,14 @@ def test_other_dtypes_are_left_alone(cast, dtype):
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor([1.5]))
     net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j]))
+    net.order = nn.Parameter(torch.tensor([5, 3]), requires_grad=False)
     net.register_buffer("steps", torch.tensor([3, 4]))
     net.register_buffer("mask", torch.tensor([True, False]))
     net.register_buffer("turn", torch.tensor([0.5j]))
 
     getattr(net, cast)()
 
-    assert [p.dtype for p in net.parameters()] == [dtype, torch.complex64]
+    assert [p.dtype for p in net.parameters()] == [dtype, torch.complex64, torch.int64]
     assert [b.dtype for b in net.buffers()] == [torch.int64, torch.bool, torch.complex64]
     with pytest.warns(UserWarning, match="discards the imaginary part"):
         net.to(dtype)
@@ -70,11 +71,13 @@ def test_precision_is_lost_for_good():
     """
     net = nn.Module()
     net.scale = nn.Parameter(torch.tensor([0.1, 1.5], dtype=torch.float64))
+    net.register_buffer("mean", net.scale.detach().clone())
 
     net.bfloat16().double()
 
-    assert net.scale.dtype == torch.float64
-    assert net.scale.tolist() == [0.10009765625, 1.5]
+    for tensor in (net.scale, net.mean):
+        assert tensor.dtype == torch.float64
+        assert tensor.tolist() == [0.10009765625, 1.5]
 
 
 def test_a_range_is_lost_too():
@@ -83,13 +86,13 @@ def test_a_range_is_lost_too():
     ``bfloat16`` has the range of ``float32`` with fewer digits.
     """
     halved, kept = nn.Module(), nn.Module()
-    halved.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
-    kept.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, 70000.0]))
+    for net in (halved, kept):
+        net.scale = nn.Parameter(torch.tensor([65519.0, 65520.0, -70000.0]))
     halved.half()
     kept.bfloat16()
 
-    assert halved.scale.tolist() == [65504.0, float("inf"), float("inf")]
-    assert kept.scale.tolist() == [65536.0, 65536.0, 70144.0]
+    assert halved.scale.tolist() == [65504.0, float("inf"), -float("inf")]
+    assert kept.scale.tolist() == [65536.0, 65536.0, -70144.0]
 
 
 def test_a_table_of_positions_is_cast_as_well():
@@ -117,13 +120,14 @@ def test_a_table_of_positions_is_cast_as_well():
 def test_type_casts_everything(dtype):
     """:meth:`Module.type() <torch.nn.Module.type>` casts every parameter and buffer, integer buffers too."""
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
+    net[1].order = nn.Parameter(torch.tensor([5, 3]), requires_grad=False)
     net[1].register_buffer("mask", torch.tensor([True, False]))
     net[1].register_buffer("cache", torch.tensor([2.0]), persistent=False)
 
     returned = net.type(dtype)
 
     assert returned is net
-    assert [p.dtype for p in net.parameters()] == [torch.float64] * 4
+    assert [p.dtype for p in net.parameters()] == [torch.float64] * 5
     assert [b.dtype for b in net.buffers()] == [torch.float64] * 5
     assert net[1].mask.tolist() == [1.0, 0.0]
 
@@ -189,7 +193,7 @@ def test_recurrent_layers_are_cast_too():
 
     ``_flat_weights`` is the list of weights that recurrent layers compute with.
     """
-    layer, built = nn.LSTM(2, 3).double(), nn.LSTM(2, 3, dtype=torch.float64)
+    layer, built = nn.LSTM(2, 3, 2).double(), nn.LSTM(2, 3, 2, dtype=torch.float64)
     built.load_state_dict(layer.state_dict())
     x = torch.rand(5, 1, 2, dtype=torch.float64)
 
@@ -206,13 +210,14 @@ def test_a_cast_splits_a_buffer_of_two_names():
     net, table = nn.Module(), torch.tensor([2.0, 3.0])
     net.register_buffer("first", table)
     net.register_buffer("second", table)
-    net.one = net.two = nn.Parameter(torch.rand(2))
+    net.inner = nn.Module()
+    net.one = net.two = net.inner.three = nn.Parameter(torch.rand(2))
 
     net.double()
     net.first.fill_(7.0)
 
     assert net.second.tolist() == [2.0, 3.0]
-    assert net.one is net.two
+    assert net.one is net.two is net.inner.three
 
 
 @pytest.mark.since("2.3")

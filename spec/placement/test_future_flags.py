@@ -90,7 +90,7 @@ def test_overwriting_keeps_requires_grad_of_gradients():
     layer.bias.grad = torch.rand(3)
 
     with converting_by("overwrite"):
-        layer.double()
+        nn.Sequential(layer).double()
 
     assert [p.grad.dtype for p in layer.parameters()] == [torch.float64, torch.float64]
     assert [p.grad.requires_grad for p in layer.parameters()] == [True, False]
@@ -243,7 +243,7 @@ def test_a_watched_parameter_cannot_be_converted():
         watch, grad = weakref.ref(getattr(layer, name)), getattr(layer, name).grad
 
         with converting_by("swap"), pytest.raises(RuntimeError, match="Couldn't swap") as caught:
-            layer.double()
+            nn.Sequential(layer).double()
 
         assert str(caught.value) == f"_apply(): Couldn't swap Linear.{name}"
         assert "weakref associated with it" in str(caught.value.__cause__)

@@ -12,21 +12,22 @@ from torch import nn
 from torch._subclasses import FakeTensor, FakeTensorMode
 
 
-def test_a_parameter_stays_the_same_object(device):
+@pytest.mark.parametrize(("dtype", "trained"), [(torch.float16, True), (torch.complex64, False)])
+def test_a_parameter_stays_the_same_object(device, dtype, trained):
     """On CPU and GPU, ``Module.to`` changes a parameter's data and keeps the ``nn.Parameter`` object.
 
     An optimizer, a tie or a hook that was made before still works. The meta device and other kinds, such as
     XLA, get new parameters; *future_flags* has two flags that change this.
     """
-    layer = nn.PReLU(2, init=0.75)
+    layer = nn.PReLU(2, init=0.75).requires_grad_(trained)
     weight = layer.weight
+    weight.grad = torch.rand(2) if trained else None
 
-    layer.to(device, torch.float16)
+    nn.Sequential(layer).to(device, dtype)
 
     assert layer.weight is weight
     assert type(weight) is nn.Parameter
-    assert weight.dtype == torch.float16
-    assert weight.device.type == device
+    assert (weight.dtype, weight.device.type) == (dtype, device)
     assert weight.tolist() == [0.75, 0.75]
 
 
@@ -38,7 +39,7 @@ def test_attributes_of_a_parameter_stay():
     layer = nn.Linear(2, 3)
     layer.weight.group = "slow"
 
-    layer.half().bfloat16().float().to(torch.float16).double()
+    nn.Sequential(layer).half().bfloat16().float().to(torch.float16).double()
     assert layer.weight.group == "slow"
 
     layer.to("meta")
@@ -52,9 +53,9 @@ def test_a_buffer_is_replaced():
     """
     norm = nn.BatchNorm1d(2)
     mean = norm.running_mean
-    norm.register_buffer("again", mean)
+    norm.register_buffer("again", mean, persistent=False)
 
-    norm.to(torch.float64)
+    nn.Sequential(norm).to(torch.float64)
 
     assert norm.running_mean is not mean
     assert norm.running_mean is not norm.again
@@ -67,7 +68,7 @@ def test_requires_grad_is_kept():
     layer = nn.Linear(2, 3)
     layer.weight.requires_grad_(False)
 
-    layer.half().bfloat16().float().double().to(torch.float16).to("meta")
+    nn.Sequential(layer).half().bfloat16().float().double().to(torch.float16).to("meta")
 
     assert [p.requires_grad for p in layer.parameters()] == [False, True]
 
@@ -79,7 +80,7 @@ def test_gradients_go_along():
     grads = [p.grad for p in layer.parameters()]
 
     for cast in ("half", "bfloat16", "float", "double"):
-        getattr(layer, cast)()
+        getattr(nn.Sequential(layer), cast)()
         dtype = getattr(torch, cast)
         assert [id(p.grad) for p in layer.parameters()] == [id(grad) for grad in grads]
         assert [grad.dtype for grad in grads] == [dtype, dtype]
@@ -108,7 +109,7 @@ def test_requires_grad_of_gradients_is_kept(target):
     layer.weight.grad = torch.rand(3, 2, requires_grad=True)
     layer.bias.grad = torch.rand(3)
 
-    layer.to(target)
+    nn.Sequential(layer).to(target)
 
     assert layer.weight.grad.requires_grad is True
     assert layer.bias.grad.requires_grad is False
@@ -120,7 +121,7 @@ def test_a_cast_is_not_recorded():
         layer = nn.Linear(2, 3)
         layer.weight.grad, layer.bias.grad = torch.rand(3, 2), torch.rand(3)
 
-        getattr(layer, cast)()
+        getattr(nn.Sequential(layer), cast)()
 
         tensors = [*layer.parameters(), layer.weight.grad, layer.bias.grad]
         assert [t.dtype for t in tensors] == [dtype] * 4
@@ -162,7 +163,7 @@ def test_a_move_to_meta_makes_new_parameters():
     layer = nn.PReLU(init=0.75)
     weight = layer.weight
 
-    layer.to("meta")
+    nn.Sequential(layer).to("meta")
 
     assert layer.weight is not weight
     assert type(layer.weight) is nn.Parameter
@@ -271,7 +272,7 @@ def test_a_tensor_that_is_no_leaf_can_be_cast(cast):
     layer = nn.Linear(2, 3).requires_grad_(False)
     layer.weight.mul_(torch.rand(3, 2, requires_grad=True))
 
-    cast(layer)
+    cast(nn.Sequential(layer))
 
     assert layer.weight.is_leaf is False
     assert layer.weight.dtype == (torch.float16 if cast is nn.Module.half else torch.float64)
@@ -378,12 +379,12 @@ def test_conversion_may_leave_submodules_out():
     """``Module._apply(fn, recurse=False)`` converts the module's own tensors, not its submodules'."""
     net = nn.Sequential(nn.PReLU())
     net.scale = nn.Parameter(torch.rand(3))
+    net.scale.grad = torch.rand(3)
     net.register_buffer("mean", torch.rand(3))
 
     net._apply(lambda t: t.double(), recurse=False)
 
-    assert net.scale.dtype == torch.float64
-    assert net.mean.dtype == torch.float64
+    assert [t.dtype for t in (net.scale, net.scale.grad, net.mean)] == [torch.float64] * 3
     assert net[0].weight.dtype == torch.float32
 
 

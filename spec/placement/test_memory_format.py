@@ -17,11 +17,12 @@ def test_channels_last_orders_the_weights():
     ordered likewise.
     """
     conv = nn.Conv2d(3, 5, (2, 4))
+    net = nn.Sequential(conv)
     weight, values = conv.weight, conv.weight.tolist()
 
-    returned = conv.to(memory_format=torch.channels_last)
+    returned = net.to(memory_format=torch.channels_last)
 
-    assert returned is conv
+    assert returned is net
     assert conv.weight is weight
     assert weight.shape == (5, 3, 2, 4)
     assert weight.stride() == (24, 1, 12, 3)
@@ -60,7 +61,7 @@ def test_channels_last_3d_orders_the_weights():
     conv = nn.Conv3d(3, 5, (2, 4, 6))
     values = conv.weight.tolist()
 
-    conv.to(memory_format=torch.channels_last_3d)
+    nn.Sequential(conv).to(memory_format=torch.channels_last_3d)
 
     assert conv.weight.stride() == (144, 1, 72, 18, 3)
     assert conv.weight.tolist() == values
@@ -86,7 +87,7 @@ def test_buffers_are_ordered_too():
     net.register_buffer("kernel", torch.rand(5, 3, 2, 4))
     values = net.kernel.tolist()
 
-    net.to(memory_format=torch.channels_last)
+    nn.Sequential(net).to(memory_format=torch.channels_last)
 
     assert net.kernel.stride() == (24, 1, 12, 3)
     assert net.kernel.tolist() == values
@@ -98,7 +99,7 @@ def test_gradients_are_ordered_too():
     conv.weight.grad = torch.rand(5, 3, 2, 4)
     values = conv.weight.grad.tolist()
 
-    conv.to(memory_format=torch.channels_last)
+    nn.Sequential(conv).to(memory_format=torch.channels_last)
 
     assert conv.weight.grad.stride() == (24, 1, 12, 3)
     assert conv.weight.grad.tolist() == values
@@ -164,7 +165,9 @@ def test_outputs_are_channels_last(device):
     x = torch.rand(2, 3, 6, 4, device=device)
 
     assert conv(x).stride() == (75, 1, 15, 5)
-    assert conv(x.to(memory_format=torch.channels_last)).stride() == (75, 1, 15, 5)
+    with torch.no_grad():
+        assert conv.eval()(x).stride() == (75, 1, 15, 5)
+        assert conv(x.to(memory_format=torch.channels_last)).stride() == (75, 1, 15, 5)
 
 
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d], ids=["Conv", "Transpose"])
@@ -172,13 +175,16 @@ def test_the_weight_of_a_2d_convolution_is_converted(kind):
     """:func:`~torch.nn.utils.convert_conv2d_weight_memory_format` changes only the memory layout of a 2-d
     conv weight.
     """
-    conv = kind(2, 3, 4)
+    conv = kind(2, 3, 4).requires_grad_(False)
     weight, values = conv.weight, conv.weight.tolist()
+    grad = weight.grad = torch.rand_like(weight)
 
     returned = convert_conv2d_weight_memory_format(conv, torch.channels_last)
 
     assert returned is conv
     assert conv.weight is weight
+    assert conv.weight.grad is grad
+    assert conv.weight.requires_grad is False
     assert conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert conv.weight.tolist() == values
 
@@ -225,13 +231,16 @@ def test_the_weight_of_a_3d_convolution_is_converted(kind):
     """:func:`~torch.nn.utils.convert_conv3d_weight_memory_format` changes only the memory layout of a 3-d
     conv weight.
     """
-    conv = kind(2, 3, 4)
+    conv = kind(2, 3, 4).requires_grad_(False)
     weight, values = conv.weight, conv.weight.tolist()
+    grad = weight.grad = torch.rand_like(weight)
 
     returned = nn.utils.convert_conv3d_weight_memory_format(conv, torch.channels_last_3d)
 
     assert returned is conv
     assert conv.weight is weight
+    assert conv.weight.grad is grad
+    assert conv.weight.requires_grad is False
     assert conv.weight.is_contiguous(memory_format=torch.channels_last_3d)
     assert conv.weight.tolist() == values
 
@@ -271,8 +280,9 @@ def test_volumetric_outputs_are_channels_last(kind):
     x = torch.rand(2, 3, 4, 6, 8)
 
     for given in (x, x.to(memory_format=torch.channels_last_3d)):
-        assert conv(given).is_contiguous(memory_format=torch.channels_last_3d)
-        assert conv(given).is_contiguous() is False
+        for output in (conv(given), torch.no_grad()(conv)(given)):
+            assert output.is_contiguous(memory_format=torch.channels_last_3d)
+            assert output.is_contiguous() is False
 
 
 @pytest.mark.before("2.1")
@@ -301,7 +311,13 @@ def test_layers_between_keep_the_format(norm, sizes, last):
     """
     x = torch.rand(*sizes)
 
-    for layer in (nn.ReLU(), norm(3), norm(3).eval(), nn.Sequential(norm(3), nn.ReLU())):
+    for layer in (
+        nn.ReLU(),
+        nn.ReLU(inplace=True),
+        norm(3),
+        norm(3).eval(),
+        nn.Sequential(norm(3), nn.ReLU()),
+    ):
         assert layer(x).is_contiguous()
         assert layer(x.to(memory_format=last)).is_contiguous(memory_format=last)
         assert layer(x.to(memory_format=last)).is_contiguous() is False

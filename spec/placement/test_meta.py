@@ -64,14 +64,14 @@ def test_a_meta_module_refuses_real_input():
 @pytest.mark.parametrize("cast", ["double", "half", "bfloat16", "float"])
 def test_a_meta_module_can_be_cast(cast):
     """``Module.double`` and other casts work on the meta device and keep the parameter objects."""
-    layer = nn.Linear(2, 3, device="meta", dtype=torch.float16 if cast == "float" else torch.float32)
-    before = list(layer.parameters())
+    norm = nn.BatchNorm1d(2, device="meta", dtype=torch.float16 if cast == "float" else torch.float32)
+    before = list(norm.parameters())
 
-    getattr(layer, cast)()
+    getattr(nn.Sequential(norm), cast)()
 
-    assert [id(p) for p in layer.parameters()] == [id(p) for p in before]
-    assert [p.device.type for p in before] == ["meta", "meta"]
-    assert [p.dtype for p in before] == [getattr(torch, cast)] * 2
+    assert [id(p) for p in norm.parameters()] == [id(p) for p in before]
+    assert [t.device.type for t in norm.state_dict().values()] == ["meta"] * 5
+    assert [t.dtype for t in norm.state_dict().values()] == [getattr(torch, cast)] * 4 + [torch.int64]
 
 
 @pytest.mark.question("Q75")
@@ -82,12 +82,10 @@ def test_there_is_nothing_to_copy():
 
     See also :ref:`placement.meta.to_empty_makes_room`
     """
-    layer = nn.Linear(2, 3, device="meta")
-
-    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):
-        layer.to("cpu")
-
-    assert layer.weight.device.type == "meta"
+    for layer in (nn.Linear(2, 3, device="meta"), nn.BatchNorm1d(2, affine=False, device="meta")):
+        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor; no data!"):
+            layer.to("cpu")
+        assert {tensor.device.type for tensor in layer.state_dict().values()} == {"meta"}
 
 
 @pytest.mark.question("Q75")
@@ -110,8 +108,9 @@ def test_the_error_recommends_to_empty():
 @pytest.mark.question("Q75")
 def test_cpu_gives_the_bare_error():
     """``Module.cpu`` of a module on meta raises ``NotImplementedError`` without naming ``to_empty``."""
-    with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!$"):
-        nn.Linear(2, 3, device="meta").cpu()
+    for layer in (nn.Linear(2, 3, device="meta"), nn.BatchNorm1d(2, affine=False, device="meta")):
+        with pytest.raises(NotImplementedError, match=r"^Cannot copy out of meta tensor; no data!$"):
+            layer.cpu()
 
 
 @pytest.mark.since("2.15")
@@ -163,8 +162,8 @@ def test_to_empty_makes_room(device):
 
     See also :ref:`placement.meta.loading_fills_the_room`
     """
-    net = nn.Sequential(nn.Linear(2, 3, dtype=torch.float16), nn.BatchNorm1d(3)).to("meta")
-    net[0].bias.requires_grad_(False)
+    net = nn.Sequential(nn.Linear(2, 3, bias=False, dtype=torch.float16), nn.BatchNorm1d(3)).to("meta")
+    net[0].weight.requires_grad_(False)
     net.register_buffer("mask", torch.ones(5, dtype=torch.bool, device="meta"), persistent=False)
     before = [(t.shape, t.dtype, t.requires_grad) for t in [*net.parameters(), *net.buffers()]]
 
@@ -200,7 +199,7 @@ def test_to_empty_forgets_values(monkeypatch):
     weight, before = norm.weight, norm.state_dict()
     monkeypatch.setattr(torch, "empty_like", lambda t, **options: torch.full_like(t, 7, **options))
 
-    norm.to_empty(device="cpu")
+    nn.Sequential(norm).to_empty(device="cpu")
 
     assert norm.weight is weight
     assert not any(t.data_ptr() == before[key].data_ptr() for key, t in norm.state_dict().items())
@@ -254,13 +253,13 @@ def test_to_empty_may_leave_submodules_out():
 
 def test_loading_fills_the_room(device):
     """``Module.to_empty`` followed by ``load_state_dict`` gives a module on the meta device its values."""
-    layer = nn.Linear(2, 1, device="meta").to_empty(device=device)
+    net = nn.Sequential(nn.PReLU(), nn.BatchNorm1d(1, affine=False)).to("meta").to_empty(device=device)
+    state = {"0.weight": [0.5], "1.running_mean": [1.5], "1.running_var": [2.5], "1.num_batches_tracked": 7}
 
-    layer.load_state_dict({"weight": torch.tensor([[1.5, 2.5]]), "bias": torch.tensor([0.5])})
+    net.load_state_dict({key: torch.tensor(value) for key, value in state.items()})
 
-    assert [p.device.type for p in layer.parameters()] == [device, device]
-    assert layer.weight.tolist() == [[1.5, 2.5]]
-    assert layer.bias.tolist() == [0.5]
+    assert {tensor.device.type for tensor in net.state_dict().values()} == {device}
+    assert {key: tensor.tolist() for key, tensor in net.state_dict().items()} == state
 
 
 def test_reset_parameters_fills_the_room():

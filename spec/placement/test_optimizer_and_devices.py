@@ -18,7 +18,7 @@ def test_an_optimizer_follows_a_cast(device):
     """
     layer = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
-    layer.to(device, torch.float16)
+    nn.Sequential(layer).to(device, torch.float16)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[1.0, 2.0]]))
     layer.weight.grad = torch.tensor([[1.0, -1.0]], dtype=torch.float16, device=device)

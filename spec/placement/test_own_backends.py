@@ -21,14 +21,14 @@ def test_autocast_asks_a_backend_for_its_dtypes(monkeypatch):
     monkeypatch.setattr(torch, backend.__name__, backend, raising=False)
     backend.get_amp_supported_dtype = lambda: [torch.float16, torch.bfloat16]
 
-    with torch.autocast(backend.__name__, dtype=torch.bfloat16):
-        assert torch.is_autocast_enabled(backend.__name__) is True
-        assert torch.get_autocast_dtype(backend.__name__) is torch.bfloat16
-    with (
-        pytest.warns(UserWarning, match=f"In {backend.__name__} autocast, but the target dtype .*Disabling"),
-        torch.autocast(backend.__name__, dtype=torch.float64),
-    ):
-        assert torch.is_autocast_enabled(backend.__name__) is False
+    for dtype in (torch.float16, torch.bfloat16):
+        with torch.autocast(backend.__name__, dtype=dtype):
+            assert torch.is_autocast_enabled(backend.__name__) is True
+            assert torch.get_autocast_dtype(backend.__name__) is dtype
+    message = f"In {backend.__name__} autocast, but the target dtype .*Disabling"
+    for dtype in (torch.float32, torch.float64):
+        with pytest.warns(UserWarning, match=message), torch.autocast(backend.__name__, dtype=dtype):
+            assert torch.is_autocast_enabled(backend.__name__) is False
 
 
 @pytest.mark.since("2.1")

@@ -40,7 +40,7 @@ def test_share_memory_keeps_the_objects():
     before = {key: id(value) for key, value in norm.state_dict(keep_vars=True).items()}
     mean = norm.running_mean
 
-    norm.share_memory()
+    nn.Sequential(norm).share_memory()
 
     assert {key: id(value) for key, value in norm.state_dict(keep_vars=True).items()} == before
     assert mean.is_shared() is True
@@ -66,7 +66,7 @@ def test_share_memory_shares_gradients():
     layer = nn.Linear(2, 3)
     layer.weight.grad = torch.tensor([[1.5, 2.5]] * 3)
 
-    layer.share_memory()
+    nn.Sequential(layer).share_memory()
 
     assert layer.weight.grad.is_shared() is True
     assert layer.weight.grad.tolist() == [[1.5, 2.5]] * 3
@@ -80,13 +80,13 @@ def test_a_cast_ends_sharing():
     Cast first. Where nothing changes, as in ``float()`` of a 32-bit module or for integers, it stays shared.
     """
     for cast in ("double", "half", "bfloat16"):
-        norm = nn.BatchNorm1d(2).share_memory()
+        net = nn.Sequential(nn.BatchNorm1d(2)).share_memory()
 
-        norm.float()
-        assert [t.is_shared() for t in norm.state_dict().values()] == [True] * 5
+        net.float()
+        assert [t.is_shared() for t in net.state_dict().values()] == [True] * 5
 
-        getattr(norm, cast)()
-        assert [t.is_shared() for t in norm.state_dict().values()] == [False] * 4 + [True]
+        getattr(net, cast)()
+        assert [t.is_shared() for t in net.state_dict().values()] == [False] * 4 + [True]
 
 
 def test_a_module_has_no_pin_memory():

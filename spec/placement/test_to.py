@@ -100,12 +100,12 @@ def test_a_tensor_gives_device_and_dtype():
 @pytest.mark.parametrize("given", [(), (None,)], ids=["nothing", "none"])
 def test_nothing_given_changes_nothing(given):
     """``Module.to()`` without arguments, or with ``None``, changes no parameter or buffer."""
-    norm = nn.BatchNorm1d(2, dtype=torch.float64)
-    before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
+    net = nn.Sequential(nn.BatchNorm1d(2, dtype=torch.float64))
+    before = {key: (id(value), value.data_ptr()) for key, value in net.state_dict(keep_vars=True).items()}
 
-    assert norm.to(*given) is norm
-    assert norm.to(device=None, dtype=None) is norm
-    assert before == {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()}
+    assert net.to(*given) is net
+    assert net.to(device=None, dtype=None) is net
+    assert before == {key: (id(v), v.data_ptr()) for key, v in net.state_dict(keep_vars=True).items()}
 
 
 def test_the_present_dtype_and_device_copy_nothing():
@@ -114,6 +114,8 @@ def test_the_present_dtype_and_device_copy_nothing():
     A move that may be needless costs next to nothing.
     """
     norm = nn.BatchNorm1d(2)
+    norm.weight.grad = torch.rand(2)
+    grad, place = norm.weight.grad, norm.weight.grad.data_ptr()
     before = {key: (id(value), value.data_ptr()) for key, value in norm.state_dict(keep_vars=True).items()}
 
     norm.to("cpu", torch.float32)
@@ -121,6 +123,8 @@ def test_the_present_dtype_and_device_copy_nothing():
     norm.float()
 
     assert {key: (id(v), v.data_ptr()) for key, v in norm.state_dict(keep_vars=True).items()} == before
+    assert norm.weight.grad is grad
+    assert grad.data_ptr() == place
 
 
 def test_integer_buffers_keep_their_dtype():
@@ -129,7 +133,7 @@ def test_integer_buffers_keep_their_dtype():
     net.register_buffer("steps", torch.tensor([1, 2]))
     net.register_buffer("mask", torch.tensor([True, False]))
     net.register_buffer("mean", torch.tensor([0.5]))
-    net.register_buffer("order", torch.tensor([1, 0]), persistent=False)
+    net.register_buffer("order", torch.tensor([1, 0], dtype=torch.uint8), persistent=False)
 
     net.to("meta", torch.float64)
 
@@ -137,7 +141,7 @@ def test_integer_buffers_keep_their_dtype():
         "steps": ("meta", torch.int64),
         "mask": ("meta", torch.bool),
         "mean": ("meta", torch.float64),
-        "order": ("meta", torch.int64),
+        "order": ("meta", torch.uint8),
     }
 
 
@@ -149,12 +153,12 @@ def test_an_integer_dtype_is_refused(dtype):
     with pytest.raises(TypeError, match="only accepts floating point or complex dtypes") as caught:
         net.to(dtype)
     with pytest.raises(TypeError, match="only accepts floating point or complex dtypes"):
-        net.to(torch.ones(2, dtype=dtype))
+        net.to(torch.ones(2, dtype=dtype, device="meta"))
 
     assert str(caught.value) == (
         f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
     )
-    assert [p.dtype for p in net.parameters()] == [torch.float32, torch.float32]
+    assert [(p.device.type, p.dtype) for p in net.parameters()] == [("cpu", torch.float32)] * 2
 
 
 def test_an_unknown_device_is_refused():
@@ -170,8 +174,9 @@ def test_a_copy_cannot_be_asked_for():
     """
     x = torch.rand(2)
 
-    with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
-        nn.Linear(2, 3).to("cpu", copy=True)
+    for given in ("cpu", torch.float64, x):
+        with pytest.raises(RuntimeError, match=r"\.to\(\) does not accept copy argument"):
+            nn.Linear(2, 3).to(given, copy=True)
     assert x.to("cpu", copy=True).data_ptr() != x.data_ptr()
 
 
@@ -256,7 +261,7 @@ def test_a_real_dtype_does_not_warn():
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        norm = nn.BatchNorm1d(2).to(torch.float16).to(torch.float64).to(torch.bfloat16)
+        norm = nn.BatchNorm1d(2).to(torch.float16).to(torch.float64).to(torch.float32).to(torch.bfloat16)
 
     assert caught == []
     assert norm.weight.dtype == torch.bfloat16
@@ -315,9 +320,10 @@ def test_a_module_has_no_device_of_its_own():
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta", dtype=torch.float64), nn.ReLU())
 
-    for name in ("device", "dtype"):
-        with pytest.raises(AttributeError, match=f"'Sequential' object has no attribute '{name}'"):
-            getattr(net, name)
+    for module in (net, net[0], net[2]):
+        for name in ("device", "dtype"):
+            with pytest.raises(AttributeError, match=f"object has no attribute '{name}'"):
+                getattr(module, name)
 
     assert next(net.parameters()).device == torch.device("cpu")
     assert next(net.parameters()).dtype == torch.float32
