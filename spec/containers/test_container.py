@@ -24,10 +24,11 @@ def test_making_one_is_a_future_warning():
 
     Derive from :class:`~torch.nn.Module` instead and assign the children in ``__init__``.
     """
-    with pytest.warns(
-        FutureWarning, match="`nn.Container` is deprecated. All of it.* `nn.Module`. Subclass that"
-    ):
-        nn.Container()
+    for children in ({}, {"act": nn.Tanh()}):
+        with pytest.warns(
+            FutureWarning, match="`nn.Container` is deprecated. All of it.* `nn.Module`. Subclass that"
+        ):
+            nn.Container(**children)
 
 
 @pytest.mark.before("2.4")
@@ -43,7 +44,8 @@ def test_a_subclass_warns_when_it_is_defined():
     with pytest.warns(FutureWarning, match="`nn.Container` is deprecated"):
 
         class Net(nn.Container):
-            pass
+            def forward(self, x):
+                return x
 
 
 @pytest.mark.before("2.4")

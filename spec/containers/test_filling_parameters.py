@@ -58,8 +58,9 @@ def test_parameter_dict_refuses_integers(dtype):
     with pytest.raises(RuntimeError, match="Only Tensors of floating point and complex dtype"):
         table.update({"b": tensor})
 
-    table["frozen"] = nn.Parameter(tensor, requires_grad=False)
+    table["frozen"] = frozen = nn.Parameter(tensor, requires_grad=False)
     assert [name for name, _ in table.named_parameters()] == ["c", "frozen"]
+    assert nn.ParameterDict({"a": frozen})["a"] is frozen
 
 
 def test_setdefault_takes_a_parameter_as_it_is():

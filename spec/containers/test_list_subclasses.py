@@ -29,7 +29,7 @@ def test_slicing_calls_the_constructor():
             super().__init__(nn.Linear(width, width) for _ in range(depth))
 
     tanh, relu = nn.Tanh(), nn.ReLU()
-    rest = Stack([tanh, relu])[1:]
+    rest = Stack([tanh, relu])[::-2]
 
     assert type(rest) is Stack
     assert given == [([tanh, relu],), ([relu],)]
@@ -51,12 +51,13 @@ def test_slicing_parameters_gives_no_arguments():
 
     given = []
     parameters = [nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))]
-    rest = Stack(parameters)[1:]
+    stack = Stack(parameters)
 
-    assert type(rest) is Stack
-    assert given == [(parameters,), ()]
-    assert len(rest) == 1
-    assert rest[0] is parameters[1]
+    for rest in (stack[1:], stack[::-2]):
+        assert type(rest) is Stack
+        assert len(rest) == 1
+        assert rest[0] is parameters[1]
+    assert given == [(parameters,), (), ()]
 
 
 def test_a_sum_is_a_plain_list():
@@ -68,14 +69,17 @@ def test_a_sum_is_a_plain_list():
     class Stack(nn.ModuleList):
         pass
 
-    layers, relu = Stack([nn.Tanh()]), nn.ReLU()
-    joined = layers + nn.ModuleList([relu])
+    tanh, relu = nn.Tanh(), nn.ReLU()
+    layers = before = Stack([tanh])
 
-    assert type(joined) is nn.ModuleList
-    assert list(joined) == [layers[0], relu]
+    for others in (nn.ModuleList([relu]), Stack([relu])):
+        joined = layers + others
+        assert type(joined) is nn.ModuleList
+        assert list(joined) == [tanh, relu]
 
     layers += [relu]
 
+    assert layers is before
     assert type(layers) is Stack
     assert layers[1] is relu
 

@@ -140,6 +140,8 @@ def test_a_value_is_a_module_or_none():
     for value in (3, 0, nn.ReLU, nn.Parameter(torch.rand(2)), [nn.ReLU()]):
         with pytest.raises(TypeError, match=r"is not a Module subclass$"):
             table["a"] = value
+        with pytest.raises(TypeError, match=r"is not a Module subclass$"):
+            nn.ModuleDict({"a": value})
     table["a"] = None
 
     assert list(table.items()) == [("a", None)]
@@ -169,12 +171,13 @@ def test_a_key_has_no_dot_and_is_not_empty():
 
     A name such as ``layer.1`` may be stored with another sign, ``name.replace(".", "/")``.
     """
-    table = nn.ModuleDict()
+    table, relu = nn.ModuleDict(), nn.ReLU()
 
-    with pytest.raises(KeyError, match=r'contain "\.", got: layer\.1'):
-        table["layer.1"] = nn.ReLU()
-    with pytest.raises(KeyError, match="be empty string"):
-        table[""] = nn.ReLU()
+    for put in (lambda key: table.__setitem__(key, relu), lambda key: nn.ModuleDict({key: relu})):
+        with pytest.raises(KeyError, match=r'contain "\.", got: layer\.1'):
+            put("layer.1")
+        with pytest.raises(KeyError, match="be empty string"):
+            put("")
 
     assert list(table.keys()) == []
 
@@ -190,6 +193,8 @@ def test_a_key_must_be_free_as_an_attribute(key):
 
     with pytest.raises(KeyError, match=f"attribute '{key}' already exists"):
         table[key] = nn.ReLU()
+    with pytest.raises(KeyError, match=f"attribute '{key}' already exists"):
+        nn.ModuleDict({key: nn.ReLU()})
     table[f"{key}_"] = nn.ReLU()
 
     assert list(table) == [f"{key}_"]
@@ -212,7 +217,7 @@ def test_a_missing_key_is_a_key_error(key):
 
 def test_deleting_a_key_removes_the_module():
     """``del table[key]`` removes a module from a ``ModuleDict``."""
-    table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+    table = nn.ModuleDict({"a": nn.Linear(2, 3), "b": nn.Tanh()})
 
     del table["a"]
 
@@ -309,9 +314,10 @@ def test_an_attribute_is_a_key():
     """A module assigned to an attribute of a ``ModuleDict`` is also an entry under that name."""
     table = nn.ModuleDict({"a": nn.ReLU()})
 
-    table.tail = nn.Tanh()
+    table.tail = tanh = nn.Tanh()
+    table.a = gelu = nn.GELU()
 
-    assert list(table.items()) == [("a", table.a), ("tail", table.tail)]
+    assert list(table.items()) == [("a", gelu), ("tail", tanh)]
 
 
 def test_some_methods_of_a_dict_are_missing():

@@ -96,7 +96,7 @@ def test_a_single_module_is_no_iterable(value):
     assert len(nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Tanh()))) == 2
 
 
-@pytest.mark.parametrize("element", [3, torch.relu, nn.ReLU], ids=["number", "function", "class"])
+@pytest.mark.parametrize("element", [3, 0, torch.relu, nn.ReLU], ids=["3", "0", "function", "class"])
 def test_only_modules_are_elements(element):
     """Building a ``ModuleList`` with an element that is neither a module nor ``None`` raises ``TypeError``.
 
@@ -341,9 +341,9 @@ def test_insert_takes_anything():
     """``ModuleList.insert`` does not check the type of the element: a number is accepted."""
     layers = nn.ModuleList([nn.ReLU()])
 
-    layers.insert(1, 3)
-
-    assert layers[1] == 3
+    for value in (3, "text", torch.relu):
+        layers.insert(1, value)
+        assert layers[1] is value
 
 
 def test_pop_removes_and_returns():

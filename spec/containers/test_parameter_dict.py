@@ -28,15 +28,14 @@ def test_its_keys_are_names_in_the_model():
 
 def test_a_tensor_value_becomes_a_parameter():
     """A ``ParameterDict`` wraps a tensor in a parameter that shares its memory; a parameter is kept."""
-    tensor, parameter = torch.rand(2), nn.Parameter(torch.rand(3), requires_grad=False)
-    table = nn.ParameterDict([("t", tensor), ("p", torch.rand(3))])
+    tensor, leaf = torch.rand(2), torch.rand(4, requires_grad=True)
+    parameter = nn.Parameter(torch.rand(3), requires_grad=False)
+    table = nn.ParameterDict([("t", tensor), ("p", parameter), ("same", torch.rand(3))])
+    table["leaf"], table["same"] = leaf, parameter
 
-    table["p"] = parameter
-
-    assert type(table["t"]) is nn.Parameter
-    assert table["t"].requires_grad is True
-    assert table["t"].data_ptr() == tensor.data_ptr()
-    assert table["p"] is parameter
+    for made, given in ((table["t"], tensor), (table["leaf"], leaf)):
+        assert [type(made), made.requires_grad, made.data_ptr()] == [nn.Parameter, True, given.data_ptr()]
+    assert [table["p"] is parameter, table["same"] is parameter] == [True, True]
 
 
 @pytest.mark.question("Q25")
@@ -45,11 +44,11 @@ def test_other_values_are_kept_under_their_key():
 
     Such values are not in ``state_dict()`` and are lost when the dict is saved by it.
     """
-    table = nn.ParameterDict([("p", torch.rand(2)), ("n", 0.5), ("s", "text")])
+    table = nn.ParameterDict([("p", torch.rand(2)), ("n", 0.5), ("s", "text"), ("l", [1.5, 2.5])])
     table["none"] = None
 
-    assert [table["n"], table["s"], table["none"]] == [0.5, "text", None]
-    assert list(table) == ["p", "n", "s", "none"]
+    assert [table["n"], table["s"], table["l"], table["none"]] == [0.5, "text", [1.5, 2.5], None]
+    assert list(table) == ["p", "n", "s", "l", "none"]
     assert [name for name, _ in table.named_parameters()] == ["p"]
     assert list(table.state_dict()) == ["p"]
 

@@ -84,12 +84,13 @@ def test_update_overwrites_and_adds(kind):
     New keys come in the order of an ``OrderedDict``, a ``ParameterDict`` or pairs; those of a plain dict are
     sorted.
     """
-    table = nn.ParameterDict([("m", "1"), ("b", "2")])
+    old, weight = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2))
+    table = nn.ParameterDict([("m", old), ("b", "2")])
 
-    result = table.update(kind([("z", "3"), ("m", "4"), ("a", "5")]))
+    result = table.update(kind([("z", "3"), ("m", weight), ("a", "5")]))
 
     assert result is None
-    assert list(table.items()) == [("m", "4"), ("b", "2"), ("z", "3"), ("a", "5")]
+    assert list(table.items()) == [("m", weight), ("b", "2"), ("z", "3"), ("a", "5")]
 
     table.update({"y": "7", "x": "6", "b": "8"})
     assert list(table.items())[1:] == [("b", "8"), ("z", "3"), ("a", "5"), ("x", "6"), ("y", "7")]

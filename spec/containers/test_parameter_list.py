@@ -61,9 +61,9 @@ def test_other_values_are_kept_as_they_are():
     Such values are not in ``state_dict()`` and do not move with the model, tensors within them neither.
     """
     pair = (torch.rand(2), torch.rand(3))
-    values = nn.ParameterList([nn.Parameter(torch.rand(2)), "text", None, pair])
+    values = nn.ParameterList([nn.Parameter(torch.rand(2)), "text", None, pair, (1.5, 2.5)])
 
-    assert list(values)[1:] == ["text", None, pair]
+    assert list(values)[1:] == ["text", None, pair, (1.5, 2.5)]
     assert [name for name, _ in values.named_parameters()] == ["0"]
     assert list(values.state_dict()) == ["0"]
 

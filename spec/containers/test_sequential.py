@@ -114,8 +114,12 @@ def test_one_value_goes_in():
             return pair[1], pair[0]
 
     assert nn.Sequential(Swap(), Swap(), Swap())((3, 7)) == (7, 3)
-    with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
-        nn.Sequential(Swap())(3, 7)
+    pair = torch.rand(1, 2), torch.rand(1, 3)
+    for layers in ((), (Swap(),), (nn.Bilinear(2, 3, 1),)):
+        with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
+            nn.Sequential(*layers)(*pair)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'input2'"):
+        nn.Sequential(nn.Bilinear(2, 3, 1))(pair)
 
 
 def test_keyword_arguments_reach_no_layer():

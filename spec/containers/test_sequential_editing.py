@@ -115,8 +115,9 @@ def test_insert_needs_numbered_layers():
     """
     net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("head", nn.Tanh())]))
 
-    with pytest.raises(KeyError, match="'1'"):
-        net.insert(0, nn.GELU())
+    for index in (0, 1, -1):
+        with pytest.raises(KeyError, match="'1'"):
+            net.insert(index, nn.GELU())
     net.insert(2, nn.GELU())
 
     assert list(net._modules) == ["stem", "head", "2"]
@@ -293,7 +294,7 @@ def test_times_equals_repeats_in_place():
     assert list(before._modules) == ["0", "1", "2", "3", "4", "5"]
 
 
-@pytest.mark.parametrize("factor", [1.5, 2.0, "2", None], ids=repr)
+@pytest.mark.parametrize("factor", [1.5, 2.0, "2", None, torch.tensor(2)], ids=repr)
 def test_a_factor_must_be_an_integer(factor):
     """Multiplying a ``Sequential`` by anything but an integer raises ``TypeError``, with ``*`` and ``*=``."""
     net = nn.Sequential(nn.ReLU())

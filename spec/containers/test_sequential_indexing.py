@@ -58,10 +58,11 @@ def test_an_index_is_an_integer_or_like_one():
     net = nn.Sequential(nn.ReLU(), nn.Tanh())
 
     assert [net[torch.tensor(1)], net[torch.tensor(-2)]] == [net[1], net[0]]
-    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
-        net[1.0]
-    with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
-        net["0"]
+    for take in (net.__getitem__, net.__delitem__, lambda index: net.__setitem__(index, None)):
+        with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+            take(1.0)
+        with pytest.raises(TypeError, match="'str' object cannot be interpreted as an integer"):
+            take("0")
 
     net[torch.tensor(0)] = gelu = nn.GELU()
     del net[torch.tensor(-1)]

@@ -25,7 +25,9 @@ def test_persistent_false_keeps_it_out_of_the_state():
     net.mean, net.cache = nn.Buffer(torch.rand(2)), nn.Buffer(torch.rand(3), persistent=False)
 
     assert [name for name, _ in net.named_buffers()] == ["mean", "cache"]
-    assert [list(net.state_dict()), list(nn.Sequential(net).state_dict())] == [["mean"], ["0.mean"]]
+    for keep_vars in (False, True):
+        assert list(net.state_dict(keep_vars=keep_vars)) == ["mean"]
+        assert list(nn.Sequential(net).state_dict(keep_vars=keep_vars)) == ["0.mean"]
     assert [net.mean.persistent, net.cache.persistent] == [True, False]
 
     longer = nn.Module()
@@ -67,11 +69,11 @@ def test_the_flag_of_a_buffer_decides():
     class Impostor:
         _is_buffer = True
 
-    flagged, unflagged = torch.rand(2), torch.rand(2)
-    flagged._is_buffer, unflagged._is_buffer = True, False
+    flagged, weight, unflagged = torch.rand(2), nn.Parameter(torch.rand(2)), torch.rand(2)
+    flagged._is_buffer, weight._is_buffer, unflagged._is_buffer = True, True, False
 
-    found = [isinstance(value, nn.Buffer) for value in (flagged, unflagged, Impostor())]
-    assert found == [True, False, False]
+    found = [isinstance(value, nn.Buffer) for value in (flagged, weight, unflagged, Impostor())]
+    assert found == [True, True, False, False]
 
 
 @pytest.mark.since("2.5")
@@ -110,11 +112,12 @@ def test_a_buffer_requires_no_grad_of_its_own():
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` has the ``requires_grad`` of the tensor it is
     built from, ``False`` by default.
     """
-    learned = torch.rand(2, requires_grad=True)
+    learned, weight = torch.rand(2, requires_grad=True), nn.Parameter(torch.rand(2))
 
-    assert nn.Buffer(torch.rand(2)).requires_grad is False
-    assert nn.Buffer(learned).requires_grad is True
-    assert nn.Buffer(nn.Parameter(torch.rand(2)) * 2).requires_grad is True
+    for persistent in (True, False):
+        assert nn.Buffer(torch.rand(2), persistent=persistent).requires_grad is False
+        for source in (learned, weight, weight * 2):
+            assert nn.Buffer(source, persistent=persistent).requires_grad is True
 
 
 @pytest.mark.since("2.5")
@@ -122,14 +125,15 @@ def test_a_buffer_shares_the_storage_of_its_tensor():
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` is a leaf that shares memory with its source
     tensor, which stays a plain tensor.
     """
-    values = torch.tensor([1.5, 2.5], requires_grad=True)
-    result = values * 2
+    result = torch.tensor([1.5, 2.5], requires_grad=True) * 2
 
-    mean = nn.Buffer(result)
+    for source in (result, torch.rand(2)):
+        for persistent in (True, False):
+            mean = nn.Buffer(source, persistent=persistent)
 
-    assert mean.data_ptr() == result.data_ptr()
-    assert mean.is_leaf is True
-    assert isinstance(result, nn.Buffer) is False
+            assert mean.data_ptr() == source.data_ptr()
+            assert mean.is_leaf is True
+            assert isinstance(source, nn.Buffer) is False
 
 
 @pytest.mark.since("2.5")
@@ -154,10 +158,10 @@ def test_results_from_a_buffer_are_none(persistent):
     mean = nn.Buffer(torch.rand(2), persistent=persistent)
     net = nn.Module()
 
-    results = [mean * 2, mean.clone(), mean.detach(), mean.to(torch.float64)]
+    results = [mean * 2, mean.clone(), mean.detach(), mean.to(torch.float64), mean.view(2, 1), mean[:1]]
     net.mean, net.double = mean, mean * 2
 
-    assert [isinstance(result, nn.Buffer) for result in results] == [False] * 4
+    assert [isinstance(result, nn.Buffer) for result in results] == [False] * 6
     assert [name for name, _ in net.named_buffers()] == ["mean"]
 
 

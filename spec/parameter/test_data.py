@@ -168,8 +168,9 @@ def test_a_moved_parameter_is_none(move):
     net = nn.Module()
 
     net.scale = move(nn.Parameter(torch.rand(2)))
+    net.frozen = move(nn.Parameter(torch.rand(2), requires_grad=False))
 
-    assert type(net.scale) is torch.Tensor
+    assert [type(net.scale), type(net.frozen)] == [torch.Tensor, torch.Tensor]
     assert net.scale.is_leaf is False
     assert list(net.named_parameters()) == []
 

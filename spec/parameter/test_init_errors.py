@@ -23,10 +23,11 @@ def test_a_vector_has_no_fans(function):
     """
     layer = nn.Linear(2, 3)
 
-    with pytest.raises(
-        ValueError, match="Fan in and fan out can not be computed for tensor with fewer than 2"
-    ):
-        function(layer.bias)
+    for vector in (layer.bias, torch.empty(3)):
+        with pytest.raises(
+            ValueError, match="Fan in and fan out can not be computed for tensor with fewer than 2"
+        ):
+            function(vector)
 
     assert function(layer.weight) is layer.weight
 
@@ -197,7 +198,7 @@ def test_integers_cannot_be_drawn():
     """:func:`nn.init.normal_ <torch.nn.init.normal_>` of an integer tensor raises a ``RuntimeError`` that
     names the type.
     """
-    types = [(torch.int64, "Long"), (torch.int32, "Int"), (torch.int8, "Char"), (torch.uint8, "Byte")]
-    for dtype, name in types:
+    types = {"Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8}
+    for name, dtype in {**types, "Byte": torch.uint8}.items():
         with pytest.raises(RuntimeError, match=f"not implemented for '{name}'"):
             nn.init.normal_(torch.zeros(3, dtype=dtype))

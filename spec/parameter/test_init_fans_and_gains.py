@@ -53,14 +53,15 @@ def test_the_weight_of_linear_is_fan_out_by_fan_in():
     [((), 1.0), ((3.0,), 3.0), ((0.5,), 0.5)],
     ids=["default", "large gain", "small gain"],
 )
-def test_xavier_uniform(arguments, gain):
+@pytest.mark.parametrize("sizes", [(60, 100, 4), (240, 400)], ids=["convolution", "matrix"])
+def test_xavier_uniform(sizes, arguments, gain):
     """``nn.init.xavier_uniform_`` draws between plus and minus ``gain * sqrt(6 / (fan_in + fan_out))``.
 
     See :func:`~torch.nn.init.xavier_uniform_`. The gain is 1 unless it is given.
     """
-    weight = nn.init.xavier_uniform_(torch.empty(60, 100, 4), *arguments)
+    weight = nn.init.xavier_uniform_(torch.empty(sizes), *arguments)
 
-    bound = gain * math.sqrt(6 / (100 * 4 + 60 * 4))
+    bound = gain * math.sqrt(6 / (400 + 240))
     assert [weight.min().item(), weight.max().item()] == pytest.approx([-bound, bound], rel=0.01)
     assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.03)
 
@@ -70,20 +71,21 @@ def test_xavier_uniform(arguments, gain):
     [((), 1.0), ((3.0,), 3.0), ((0.5,), 0.5)],
     ids=["default", "large gain", "small gain"],
 )
-def test_xavier_normal(arguments, gain):
+@pytest.mark.parametrize("sizes", [(60, 100, 4), (240, 400)], ids=["convolution", "matrix"])
+def test_xavier_normal(sizes, arguments, gain):
     """``nn.init.xavier_normal_`` draws with mean 0 and std ``gain * sqrt(2 / (fan_in + fan_out))``.
 
     See :func:`~torch.nn.init.xavier_normal_`. The gain is 1 unless it is given.
     """
-    weight = nn.init.xavier_normal_(torch.empty(60, 100, 4), *arguments)
+    weight = nn.init.xavier_normal_(torch.empty(sizes), *arguments)
 
-    deviation = gain * math.sqrt(2 / (100 * 4 + 60 * 4))
+    deviation = gain * math.sqrt(2 / (400 + 240))
     assert weight.mean().item() == pytest.approx(0, abs=0.05 * deviation)
     assert weight.std().item() == pytest.approx(deviation, rel=0.03)
     assert weight.max().item() > 3 * deviation
 
 
-# What is asked for, and the variance of a weight of shape (60, 100, 4): fan_in is 400, fan_out 240.
+# What is asked for, and the variance of a weight whose fan_in is 400 and fan_out 240.
 KAIMING = [
     pytest.param((), 2 / 400, id="default"),
     pytest.param((0.5,), 2 / (1 + 0.25) / 400, id="slope"),
@@ -94,14 +96,15 @@ KAIMING = [
 
 
 @pytest.mark.parametrize(("arguments", "variance"), KAIMING)
-def test_kaiming_uniform(arguments, variance):
+@pytest.mark.parametrize("sizes", [(60, 100, 4), (240, 400)], ids=["convolution", "matrix"])
+def test_kaiming_uniform(sizes, arguments, variance):
     """:func:`nn.init.kaiming_uniform_ <torch.nn.init.kaiming_uniform_>` draws uniformly between plus and
     minus ``gain * sqrt(3 / fan)``.
 
     The fan is ``fan_in`` and the gain that of ``leaky_relu`` with slope ``a=0``, which is ``sqrt(2)``,
     unless told otherwise.
     """
-    weight = nn.init.kaiming_uniform_(torch.empty(60, 100, 4), *arguments)
+    weight = nn.init.kaiming_uniform_(torch.empty(sizes), *arguments)
 
     bound = math.sqrt(3 * variance)
     assert [weight.min().item(), weight.max().item()] == pytest.approx([-bound, bound], rel=0.01)
@@ -109,11 +112,12 @@ def test_kaiming_uniform(arguments, variance):
 
 
 @pytest.mark.parametrize(("arguments", "variance"), KAIMING)
-def test_kaiming_normal(arguments, variance):
+@pytest.mark.parametrize("sizes", [(60, 100, 4), (240, 400)], ids=["convolution", "matrix"])
+def test_kaiming_normal(sizes, arguments, variance):
     """:func:`nn.init.kaiming_normal_ <torch.nn.init.kaiming_normal_>` draws with mean 0 and standard
     deviation ``gain / sqrt(fan)``.
     """
-    weight = nn.init.kaiming_normal_(torch.empty(60, 100, 4), *arguments)
+    weight = nn.init.kaiming_normal_(torch.empty(sizes), *arguments)
 
     deviation = math.sqrt(variance)
     assert weight.mean().item() == pytest.approx(0, abs=0.05 * deviation)

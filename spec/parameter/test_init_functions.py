@@ -35,10 +35,12 @@ def test_a_parameter_is_filled_in_place(function, arguments):
     So ``nn.init.normal_(layer.weight)`` is enough: the result need not be assigned.
     """
     weight = nn.Parameter(torch.full((3, 5), 50.0))
+    memory = weight.data_ptr()
 
     result = function(weight, **arguments)
 
     assert result is weight
+    assert weight.data_ptr() == memory
     assert (weight.requires_grad, weight.is_leaf, weight.grad_fn) == (True, True, None)
     assert weight.max().item() < 20
 
@@ -51,6 +53,7 @@ def test_a_plain_tensor_is_filled_too(function, arguments):
     buffer = torch.full((3, 5), 50.0, dtype=torch.float64)
 
     assert function(buffer, **arguments) is buffer
+    assert buffer.dtype == torch.float64
     assert buffer.max().item() < 20
 
 
@@ -74,14 +77,14 @@ def test_constant_and_its_two_short_forms():
     :func:`nn.init.ones_ <torch.nn.init.ones_>` with 1, :func:`nn.init.zeros_ <torch.nn.init.zeros_>` with
     0.
     """
-    tensors = [*torch.full((3, 2, 3), 7.0, dtype=torch.float64), torch.zeros(2, 3, dtype=torch.int64)]
+    for value, dtype in ((0.1, torch.float64), (5, torch.int64)):
+        tensors = torch.full((3, 2, 3), 7, dtype=dtype)
 
-    nn.init.constant_(tensors[0], 0.1)
-    nn.init.ones_(tensors[1])
-    nn.init.zeros_(tensors[2])
-    nn.init.ones_(tensors[3])
+        nn.init.constant_(tensors[0], value)
+        nn.init.ones_(tensors[1])
+        nn.init.zeros_(tensors[2])
 
-    assert [t.tolist() for t in tensors] == [[[value] * 3] * 2 for value in (0.1, 1.0, 0.0, 1)]
+        assert tensors.tolist() == [[[number] * 3] * 2 for number in (value, 1, 0)]
 
 
 def test_uniform_between_zero_and_one():
@@ -93,13 +96,14 @@ def test_uniform_between_zero_and_one():
     assert values.histc(5, 0, 1).tolist() == pytest.approx([2000] * 5, rel=0.1)
 
 
-def test_uniform_takes_its_bounds():
+@pytest.mark.parametrize(("a", "b"), [(-7.0, -2.0), (3.0, 8.0)])
+def test_uniform_takes_its_bounds(a, b):
     """``nn.init.uniform_(tensor, a, b)`` draws values uniformly between ``a`` and ``b``."""
-    values = nn.init.uniform_(torch.empty(100, 100), -7.0, -2.0)
+    values = nn.init.uniform_(torch.empty(100, 100), a, b)
 
-    assert values.min().item() >= -7
-    assert values.max().item() < -2
-    assert values.histc(5, -7, -2).tolist() == pytest.approx([2000] * 5, rel=0.1)
+    assert values.min().item() >= a
+    assert values.max().item() < b
+    assert values.histc(5, a, b).tolist() == pytest.approx([2000] * 5, rel=0.1)
 
 
 def test_normal_is_standard_normal():
@@ -113,13 +117,14 @@ def test_normal_is_standard_normal():
     assert (values.abs() < 1).float().mean().item() == pytest.approx(0.683, abs=0.01)
 
 
-def test_normal_takes_mean_and_deviation():
+@pytest.mark.parametrize("mean", [7.0, -7.0])
+def test_normal_takes_mean_and_deviation(mean):
     """``nn.init.normal_(tensor, mean, std)`` draws values with that mean and standard deviation."""
-    values = nn.init.normal_(torch.empty(500, 1000), 7.0, 0.5)
+    values = nn.init.normal_(torch.empty(500, 1000), mean, 0.5)
 
-    assert values.mean().item() == pytest.approx(7, abs=0.01)
+    assert values.mean().item() == pytest.approx(mean, abs=0.01)
     assert values.std().item() == pytest.approx(0.5, abs=0.005)
-    assert ((values - 7).abs() < 0.5).float().mean().item() == pytest.approx(0.683, abs=0.01)
+    assert ((values - mean).abs() < 0.5).float().mean().item() == pytest.approx(0.683, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,14 @@ def test_a_lazy_convolution_by_default(lazy, ordinary, dimensions):
 
     So it is with the other lazy convolutions. All other arguments have the defaults of the ordinary class.
     """
-    layer, model = lazy(4, 3), ordinary(5, 4, 3)
+    model = ordinary(5, 4, 3)
 
-    layer(torch.rand(2, 5, *[6] * dimensions))
-
-    assert type(layer) is ordinary
-    assert repr(layer) == repr(model)
-    assert layer.weight.shape == model.weight.shape
-    assert layer.bias.shape == (4,)
+    for training in (True, False):
+        layer = lazy(4, 3).train(training)
+        layer(torch.rand(2, 5, *[6] * dimensions))
+        assert type(layer) is ordinary
+        assert repr(layer) == repr(model)
+        assert [p.shape for p in layer.parameters()] == [model.weight.shape, (4,)]
 
 
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), CONVOLUTIONS)
@@ -181,22 +181,22 @@ def test_lazy_linear_by_default():
 
 def test_lazy_linear_without_bias():
     """``nn.LazyLinear(out_features, bias=False)`` has a ``weight``, and its ``bias`` is ``None``."""
-    layer = nn.LazyLinear(3, False)
+    for layer in (nn.LazyLinear(3, bias=False), nn.LazyLinear(3, False)):
+        layer(torch.rand(2, 5))
 
-    layer(torch.rand(2, 5))
-
-    assert layer.bias is None
-    assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 5))]
+        assert layer.bias is None
+        assert [(name, p.shape) for name, p in layer.named_parameters()] == [("weight", (3, 5))]
 
 
 @pytest.mark.parametrize(
     ("lazy", "arguments", "in_size"),
     [
         (nn.LazyLinear, (3,), 6),
+        (nn.LazyLinear, (3, False), 6),
         (nn.LazyConv1d, (4, 3), 5),
         (nn.LazyConvTranspose1d, (4, 3), 5),
     ],
-    ids=["linear", "convolution", "transposed convolution"],
+    ids=["linear", "without bias", "convolution", "transposed convolution"],
 )
 def test_initialised_like_the_ordinary_layer(lazy, arguments, in_size):
     """The first call of an ``nn.LazyLinear`` draws the same weights as ``nn.Linear(...)`` from the same
@@ -249,12 +249,12 @@ def test_resetting_too_early_does_nothing(layer):
 @pytest.mark.parametrize(("lazy", "ordinary", "dimensions"), NORMALIZATIONS)
 def test_a_lazy_normalisation(lazy, ordinary, dimensions):
     """``nn.LazyBatchNorm2d`` infers ``num_features`` from dimension 1 of its first input."""
-    layer = lazy().eval()
+    layer, trained, x = lazy().eval(), lazy(), torch.rand(2, 5, *[6] * dimensions)
+    layer(x)
+    trained(x)
 
-    layer(torch.rand(2, 5, *[6] * dimensions))
-
-    assert type(layer) is ordinary
-    assert layer.num_features == 5
+    assert [type(layer), type(trained)] == [ordinary, ordinary]
+    assert [layer.num_features, trained.num_features] == [5, 5]
     assert {key: value.tolist() for key, value in layer.state_dict().items()} == {
         "weight": [1.0] * 5,
         "bias": [0.0] * 5,

@@ -64,9 +64,10 @@ def test_has_uninitialized_params():
 def test_uninitialized_buffers_count_too():
     """``LazyModuleMixin.has_uninitialized_params()`` is also true if a buffer is uninitialized."""
     layer = nn.LazyBatchNorm1d(affine=False)
+    layer.register_buffer("cache", nn.UninitializedBuffer(), persistent=False)
 
     assert list(layer.parameters()) == []
-    for buffer in (layer.running_mean, layer.running_var):
+    for buffer in (layer.running_mean, layer.running_var, layer.cache):
         assert layer.has_uninitialized_params() is True
         buffer.materialize((5,))
     assert layer.has_uninitialized_params() is False
@@ -77,15 +78,12 @@ def test_the_class_changes():
 
     ``isinstance(layer, nn.LazyLinear)`` is then false, and the layer prints as an ``nn.Linear``.
     """
-    layer = nn.LazyLinear(3)
-
-    assert repr(layer) == "LazyLinear(in_features=0, out_features=3, bias=True)"
+    for layer in (nn.LazyLinear(3), nn.LazyLinear(3).eval()):
+        assert repr(layer) == "LazyLinear(in_features=0, out_features=3, bias=True)"
+        layer(torch.rand(2, 5))
+        assert type(layer) is nn.Linear
+        assert repr(layer) == "Linear(in_features=5, out_features=3, bias=True)"
     assert nn.LazyLinear.cls_to_become is nn.Linear
-
-    layer.eval()(torch.rand(2, 5))
-
-    assert type(layer) is nn.Linear
-    assert repr(layer) == "Linear(in_features=5, out_features=3, bias=True)"
 
 
 def test_without_cls_to_become_the_class_stays():
@@ -105,16 +103,16 @@ def test_parameters_stay_the_same_objects():
 
     An optimizer that was given them before keeps working.
     """
-    layer = nn.LazyLinear(3)
-    before = dict(layer.named_parameters())
+    for layer in (nn.LazyLinear(3), nn.LazyLinear(3).eval()):
+        before = dict(layer.named_parameters())
 
-    layer.eval()(torch.rand(2, 5))
+        layer(torch.rand(2, 5))
 
-    assert [p is before[name] for name, p in layer.named_parameters()] == [True, True]
-    assert before["weight"].shape == (3, 5)
+        assert [p is before[name] for name, p in layer.named_parameters()] == [True, True]
+        assert before["weight"].shape == (3, 5)
 
 
-@pytest.mark.parametrize("make", [lambda: nn.LazyLinear(3), LazyScale], ids=["LazyLinear", "LazyScale"])
+@pytest.mark.parametrize("make", [lambda: nn.LazyLinear(3).eval(), LazyScale], ids=["linear", "scale"])
 def test_the_hooks_are_taken_off(make):
     """The first call of a lazy module, such as ``nn.LazyLinear``, removes its two internal hooks."""
     layer = make()
@@ -161,7 +159,8 @@ def test_a_network_is_initialised_by_one_dry_run(training):
     """One call of a network initializes each ``nn.LazyLinear`` that runs in it; unused ones stay lazy."""
     net = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(8), nn.LazyBatchNorm1d())
     net[1].unused = nn.LazyLinear(2)
-    net.train(training)(torch.rand(2, 3, 6, 5))
+    with torch.set_grad_enabled(training):
+        net.train(training)(torch.rand(2, 3, 6, 5))
 
     assert [type(layer) for layer in net] == [nn.Conv2d, nn.Flatten, nn.Linear, nn.BatchNorm1d]
     assert [net[0].in_channels, net[2].in_features, net[3].num_features] == [3, 48, 8]

@@ -73,13 +73,14 @@ def test_casts_keep_the_class():
     class Scaled(nn.Parameter):
         pass
 
-    net = nn.ParameterList([Scaled(torch.tensor([1.5, 2.5]))])
-    net[0].scale = 8
+    net = nn.ParameterList(Scaled(torch.tensor([1.5, 2.5]), trained) for trained in (True, False))
+    net[0].scale = net[1].scale = 8
 
     net.double()
     net.to(dtype=torch.bfloat16)
 
-    assert (type(net[0]), net[0].scale, net[0].dtype) == (Scaled, 8, torch.bfloat16)
+    for weight in net:
+        assert (type(weight), weight.scale, weight.dtype) == (Scaled, 8, torch.bfloat16)
 
 
 def test_a_new_parameter_is_a_plain_one():
@@ -185,13 +186,12 @@ def test_a_state_dict_holds_the_values_alone():
     class Scaled(nn.Parameter):
         pass
 
-    net = nn.ParameterList([Scaled(torch.tensor([1.5, 2.5]))])
-    net[0].scale = 8
+    net = nn.ParameterList(Scaled(torch.tensor([1.5, 2.5]), trained) for trained in (True, False))
+    net[0].scale = net[1].scale = 8
 
-    value = net.state_dict()["0"]
-
-    assert (type(value), hasattr(value, "scale")) == (torch.Tensor, False)
-    assert net.state_dict(keep_vars=True)["0"] is net[0]
+    for value in net.state_dict().values():
+        assert (type(value), hasattr(value, "scale")) == (torch.Tensor, False)
+    assert list(net.state_dict(keep_vars=True).values()) == [net[0], net[1]]
 
 
 def test_loading_fills_the_values_alone():

@@ -116,11 +116,12 @@ def test_a_deep_copy_keeps_a_subclass():
     class Scale(nn.Parameter):
         pass
 
-    twin = copy.deepcopy(Scale(torch.tensor([1.5, 2.5]), False))
+    for requires_grad in (True, False):
+        twin = copy.deepcopy(Scale(torch.tensor([1.5, 2.5]), requires_grad))
 
-    assert type(twin) is Scale
-    assert twin.tolist() == [1.5, 2.5]
-    assert twin.requires_grad is False
+        assert type(twin) is Scale
+        assert twin.tolist() == [1.5, 2.5]
+        assert twin.requires_grad is requires_grad
 
 
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
@@ -172,9 +173,10 @@ def test_a_saved_parameter_is_loaded_as_one(tmp_path):
     torch.save(nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad=False), tmp_path / "frozen.pt")
     torch.save(nn.Parameter(torch.tensor([3.5, 4.5])), tmp_path / "weight.pt")
 
-    frozen = torch.load(tmp_path / "frozen.pt", weights_only=True)
-    weight = torch.load(tmp_path / "weight.pt", weights_only=True)
+    for weights_only in (True, False):
+        frozen = torch.load(tmp_path / "frozen.pt", weights_only=weights_only)
+        weight = torch.load(tmp_path / "weight.pt", weights_only=weights_only)
 
-    assert [type(frozen), type(weight)] == [nn.Parameter, nn.Parameter]
-    assert [frozen.requires_grad, weight.requires_grad] == [False, True]
-    assert [frozen.tolist(), weight.tolist()] == [[1.5, 2.5], [3.5, 4.5]]
+        assert [type(frozen), type(weight)] == [nn.Parameter, nn.Parameter]
+        assert [frozen.requires_grad, weight.requires_grad] == [False, True]
+        assert [frozen.tolist(), weight.tolist()] == [[1.5, 2.5], [3.5, 4.5]]

@@ -38,10 +38,10 @@ def test_a_module_registers_it():
     """A module registers an ``nn.Parameter`` of a tensor subclass, but not a plain tensor of the subclass."""
     net = nn.Module()
 
-    net.scale = nn.Parameter(tagged())
+    net.scale, net.frozen = nn.Parameter(tagged()), nn.Parameter(tagged(), requires_grad=False)
     net.shift = tagged()
 
-    assert [(name, type(p)) for name, p in net.named_parameters()] == [("scale", Tagged)]
+    assert [(name, type(p)) for name, p in net.named_parameters()] == [("scale", Tagged), ("frozen", Tagged)]
 
 
 def test_subclass_takes_requires_grad():

@@ -232,14 +232,15 @@ def test_a_normalisation_starts_as_the_identity(make, arguments):
 
 
 @pytest.mark.parametrize("affine", [True, False], ids=["affine", "plain"])
-def test_reset_of_batch_norm_forgets_the_statistics(affine):
+@pytest.mark.parametrize("training", [True, False])
+def test_reset_of_batch_norm_forgets_the_statistics(training, affine):
     """``reset_parameters()`` of an ``nn.BatchNorm1d`` also resets its running statistics."""
     layer = nn.BatchNorm1d(2, affine=affine)
     layer(torch.tensor([[1.0, 5.0], [3.0, 9.0]]))
 
     assert layer.num_batches_tracked.item() == 1
 
-    layer.reset_parameters()
+    layer.train(training).reset_parameters()
 
     assert layer.num_batches_tracked.item() == 0
     assert layer.running_mean.tolist() == [0.0, 0.0]

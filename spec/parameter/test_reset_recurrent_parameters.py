@@ -34,12 +34,13 @@ def test_attention_starts_with_zero_biases():
 
     The rows that ``add_bias_kv`` adds are random.
     """
-    layer = nn.MultiheadAttention(4, 2, add_bias_kv=True)
+    for sizes in ({}, {"kdim": 3}):
+        layer = nn.MultiheadAttention(4, 2, add_bias_kv=True, **sizes)
 
-    assert layer.in_proj_bias.tolist() == [0.0] * 12
-    assert layer.out_proj.bias.tolist() == [0.0] * 4
-    assert layer.bias_k.abs().min().item() > 0
-    assert layer.bias_v.abs().min().item() > 0
+        assert layer.in_proj_bias.tolist() == [0.0] * 12
+        assert layer.out_proj.bias.tolist() == [0.0] * 4
+        assert layer.bias_k.abs().min().item() > 0
+        assert layer.bias_v.abs().min().item() > 0
 
 
 def test_attention_draws_its_projection_by_xavier():
@@ -120,10 +121,9 @@ def test_copies_of_an_encoder_layer_start_alike():
     Initialize each again, for instance by ``xavier_uniform_`` over the parameters of more than one dimension.
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-    encoder = nn.TransformerEncoder(layer, 2)
+    encoder = nn.TransformerEncoder(layer, 3)
 
-    first, second = encoder.layers
     for name, value in layer.named_parameters():
-        copies = [first.get_parameter(name), second.get_parameter(name)]
-        assert [one.tolist() for one in copies] == [value.tolist()] * 2
-        assert len({id(one) for one in (*copies, value)}) == 3
+        copies = [one.get_parameter(name) for one in encoder.layers]
+        assert [one.tolist() for one in copies] == [value.tolist()] * 3
+        assert len({id(one) for one in (*copies, value)}) == 4

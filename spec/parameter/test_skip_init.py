@@ -18,7 +18,7 @@ def test_a_layer_without_first_values():
 
     Their values are arbitrary, NaN included: fill or load every one of them.
     """
-    layer = nn.utils.skip_init(nn.Linear, 5, 3)
+    layer, nested = nn.utils.skip_init(nn.Linear, 5, 3), nn.utils.skip_init(nn.MultiheadAttention, 4, 2)
 
     assert type(layer) is nn.Linear
     assert [
@@ -27,6 +27,7 @@ def test_a_layer_without_first_values():
         ("weight", nn.Parameter, (3, 5), "cpu", True),
         ("bias", nn.Parameter, (3,), "cpu", True),
     ]
+    assert [p.device.type for p in nested.parameters()] == ["cpu"] * 4
 
 
 def test_nothing_is_drawn():
@@ -62,9 +63,10 @@ def test_the_device_is_where_the_layer_ends_up(device):
     """``nn.utils.skip_init(cls, ..., device=device)`` creates parameters and buffers on that device."""
     for where in (torch.device(device), torch.device("meta")):
         layer = nn.utils.skip_init(nn.BatchNorm1d, 3, device=where)
+        nested = nn.utils.skip_init(nn.MultiheadAttention, 4, 2, device=where)
 
-        tensors = [*layer.parameters(), *layer.buffers()]
-        assert [t.device.type for t in tensors] == [where.type] * 5
+        tensors = [*layer.parameters(), *layer.buffers(), *nested.parameters()]
+        assert [t.device.type for t in tensors] == [where.type] * 9
 
 
 def test_meta_is_a_device_too():
@@ -171,5 +173,6 @@ def test_memory_is_asked_for_and_not_filled():
 
     with Record():
         nn.utils.skip_init(nn.BatchNorm1d, 3, device="cpu")
+        nn.utils.skip_init(nn.MultiheadAttention, 4, 2)
 
-    assert called == [torch.ops.aten.empty_like] * 5
+    assert called == [torch.ops.aten.empty_like] * 9

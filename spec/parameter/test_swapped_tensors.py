@@ -139,8 +139,9 @@ def test_a_viewed_parameter_is_refused():
     weight, new = nn.Parameter(torch.tensor([1.5, 2.5])), nn.Parameter(torch.tensor([3.5]))
     view = weight.view(2, 1)
 
-    with pytest.raises(RuntimeError, match=r"^Expected .+ to "):
-        torch.utils.swap_tensors(weight, new)
+    for pair in ((weight, new), (new, weight)):
+        with pytest.raises(RuntimeError, match=r"^Expected .+ to "):
+            torch.utils.swap_tensors(*pair)
 
     del view
     values = [weight.detach(), weight.data]

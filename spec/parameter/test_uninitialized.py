@@ -40,14 +40,14 @@ def test_materialize_keeps_device_and_dtype(device):
     object.
     """
     weight = UninitializedParameter(requires_grad=False, device=device, dtype=torch.float64)
-    mean = UninitializedBuffer(device="meta")
+    other = UninitializedParameter(device="meta", dtype=torch.float16)
 
     weight.materialize((2, 3))
-    mean.materialize((4,))
+    other.materialize((4,))
 
     assert (weight.device.type, weight.dtype) == (torch.device(device).type, torch.float64)
-    assert weight.requires_grad is False
-    assert mean.device.type == "meta"
+    assert (other.device.type, other.dtype) == ("meta", torch.float16)
+    assert [weight.requires_grad, other.requires_grad] == [False, True]
 
 
 def test_materialize_takes_another_device_and_dtype(device):
@@ -191,10 +191,15 @@ def test_is_lazy_tells_them_apart():
 
     So a loop that counts or fills parameters can skip those without a shape.
     """
-    weight = UninitializedParameter()
-    values = [weight, UninitializedBuffer(), nn.Parameter(torch.rand(2)), torch.rand(2), 1.5]
 
-    assert [nn.parameter.is_lazy(value) for value in values] == [True, True, False, False, False]
+    class UninitializedScale(UninitializedParameter):
+        pass
+
+    weight = UninitializedParameter()
+    values = [weight, UninitializedBuffer(), UninitializedScale(), nn.Parameter(torch.rand(2)), torch.rand(2)]
+
+    assert [nn.parameter.is_lazy(value) for value in values] == [True, True, True, False, False]
+    assert nn.parameter.is_lazy(1.5) is False
 
     weight.materialize((2,))
 
