@@ -28,20 +28,23 @@ def test_parameters_and_buffers_are_stacked():
     assert list(buffers) == ["running_mean", "running_var", "num_batches_tracked", "shift"]
     assert parameters["weight"].tolist() == [[2.0, 2.0], [3.0, 3.0], [4.0, 4.0]]
     assert buffers["running_mean"].tolist() == [[5.0, 5.0], [6.0, 6.0], [7.0, 7.0]]
+    assert buffers["shift"].tolist() == [0, 1, 2]
 
 
 def test_names_are_dotted():
     """:func:`~torch.func.stack_module_state` returns tensors of submodules under dotted names, such as
     ``0.weight``.
     """
-    nets = [nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3, affine=False)) for _ in range(4)]
+    nets = [nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3))) for _ in range(4)]
     parameters, buffers = stack_module_state(nets)
 
     assert {name: tuple(value.shape) for name, value in parameters.items()} == {
         "0.weight": (4, 3, 2),
         "0.bias": (4, 3),
+        "1.0.weight": (4, 3),
+        "1.0.bias": (4, 3),
     }
-    assert list(buffers) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
+    assert list(buffers) == ["1.0.running_mean", "1.0.running_var", "1.0.num_batches_tracked"]
 
 
 def test_stacked_parameters_are_leaves():
@@ -201,7 +204,7 @@ def test_submodules_are_not_compared():
 def test_different_shapes_are_an_error():
     """``stack_module_state`` raises ``RuntimeError`` for modules whose parameters differ in shape."""
     for models in (
-        [nn.Linear(2, 1), nn.Linear(3, 1)],
+        [nn.Linear(1, 1), nn.Linear(3, 1)],
         [nn.Conv1d(2, 3, 1, bias=False), nn.Conv1d(3, 2, 1, bias=False)],
     ):
         with pytest.raises(RuntimeError, match="stack expects each tensor to be equal size"):

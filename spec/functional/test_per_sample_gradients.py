@@ -20,7 +20,7 @@ def test_every_sample_has_a_gradient():
     layer = nn.Linear(2, 1)
     x = torch.tensor([[10.0, 100.0], [20.0, 200.0], [30.0, 300.0]])
 
-    out = call_for_per_sample_grads(layer)(x)
+    out = call_for_per_sample_grads(nn.Sequential(layer))(x)
     (out * torch.tensor([[1.0], [2.0], [3.0]])).sum().backward()
 
     torch.testing.assert_close(out, layer(x))

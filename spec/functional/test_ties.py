@@ -162,7 +162,7 @@ def test_buffers_are_tied_too():
         def __init__(self):
             super().__init__()
             self.register_buffer("one", torch.tensor(2.0))
-            self.register_buffer("two", self.one)
+            self.register_buffer("two", self.one, persistent=False)
 
         def forward(self):
             return [self.one.item(), self.two.item()]

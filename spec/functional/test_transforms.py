@@ -206,6 +206,12 @@ def test_forward_derivatives_refuse_to_draw():
         assert torch.equal(jacobian, jacobian.diag().diag())
     assert torch.equal(torch.func.jacfwd(nn.Dropout().eval())(x), torch.eye(100))
 
+    def spread(x):
+        return drop(x.sum().expand(100))
+
+    drawn = [torch.func.jacfwd(spread, randomness=mode)(torch.ones(3)) for mode in ("same", "different")]
+    assert [columns.unique(dim=1).size(1) for columns in drawn] == [1, 3]
+
 
 def test_batch_norm_cannot_update_its_statistics_per_sample():
     """:func:`torch.vmap <torch.vmap>` raises ``RuntimeError`` for an ``nn.BatchNorm1d`` that would update

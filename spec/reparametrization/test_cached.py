@@ -102,17 +102,19 @@ def test_an_exception_ends_it(error):
 
 def test_tensors_are_told_apart_by_module_and_name():
     """``parametrize.cached()`` caches each tensor of each module separately."""
-    net, shared = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), nn.ReLU()
-    for number, layer in enumerate(net):
-        nn.init.constant_(layer.weight, number + 2.0)
-        nn.init.constant_(layer.bias, number + 5.0)
-        register_parametrization(layer, "weight", shared)
-        register_parametrization(layer, "bias", shared)
+    net, shared = nn.Sequential(nn.BatchNorm1d(1), nn.BatchNorm1d(1)), nn.ReLU()
+    for number, norm in enumerate(net):
+        nn.init.constant_(norm.bias, number + 2.0)
+        norm.running_mean.fill_(number + 5.0)
+        register_parametrization(norm, "bias", shared)
+        register_parametrization(norm, "running_mean", shared)
 
     with parametrize.cached():
-        values = [value for layer in net for value in (layer.weight[0, 0].item(), layer.bias[0].item())]
+        values = [value for norm in net for value in (norm.bias, norm.running_mean)]
+        again = [value for norm in net for value in (norm.bias, norm.running_mean)]
 
-    assert values == [2.0, 5.0, 3.0, 6.0]
+    assert [value.item() for value in values] == [2.0, 5.0, 3.0, 6.0]
+    assert [id(value) for value in again] == [id(value) for value in values]
 
 
 def test_tracing_within_is_an_error():

@@ -51,13 +51,15 @@ def test_the_result_keeps_type_dtype_and_shape(forward, told, first):
     So it does if ``forward`` does not return a tensor. With ``unsafe=True`` nothing is checked.
     """
     layer = nn.Linear(2, 1)
-    if not first:
-        register_parametrization(layer, "weight", nn.Identity())
+    layer.register_buffer("scale", torch.rand(1, 2))
 
-    with pytest.raises(ValueError, match=told):
-        register_parametrization(layer, "weight", Custom(forward))
-    register_parametrization(layer, "weight", Custom(forward), unsafe=True)
-    assert len(layer.parametrizations.weight) == (1 if first else 2)
+    for name in ("weight", "scale"):
+        if not first:
+            register_parametrization(layer, name, nn.Identity())
+        with pytest.raises(ValueError, match=told):
+            register_parametrization(layer, name, Custom(forward))
+        register_parametrization(layer, name, Custom(forward), unsafe=True)
+        assert len(layer.parametrizations[name]) == (1 if first else 2)
 
 
 def test_a_refused_parametrization_leaves_the_module_alone():
@@ -116,11 +118,11 @@ def test_a_first_inverse_keeps_dtype():
     """
     inverse = Custom(torch.Tensor.float, torch.Tensor.double)
 
-    for unsafe in (False, True):
+    for name, unsafe in (("weight", False), ("weight", True), ("running_mean", False)):
         with pytest.raises(
             ValueError, match=r"(?s)outputs one tensor, it may not change the dtype.*float32.*float64"
         ):
-            register_parametrization(nn.Linear(2, 1), "weight", inverse, unsafe=unsafe)
+            register_parametrization(nn.BatchNorm1d(2), name, inverse, unsafe=unsafe)
 
 
 @pytest.mark.since("2.10")

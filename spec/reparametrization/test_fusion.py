@@ -41,7 +41,7 @@ def test_a_convolution_takes_in_its_norm(kind, norms, sizes, groups, bias, devic
     The new layer computes what both computed in eval mode, with one pass over the data less.
     """
     conv, norm = (
-        kind(2, 4, 2, groups=groups, bias=bias).eval().to(device, torch.float64),
+        kind(2, 4, 2, 2, 1, groups=groups, bias=bias).eval().to(device, torch.float64),
         settled(norms(4, eps=0.3)).to(device, torch.float64),
     )
     x = torch.rand(4, 2, *sizes, device=device, dtype=torch.float64)

@@ -285,11 +285,11 @@ def test_after_removing_loading_asks_for_old_names():
 
 def test_nothing_to_remove_is_an_error():
     """``remove_spectral_norm`` raises ``ValueError`` for a parameter name without ``spectral_norm``."""
-    layer = spectral_norm(nn.Linear(2, 2))
-    layer.register_forward_pre_hook(lambda *_: None)
+    for layer in (nn.Linear(2, 2), spectral_norm(nn.Linear(2, 2))):
+        layer.register_forward_pre_hook(lambda *_: None)
 
-    with pytest.raises(ValueError, match=r"spectral_norm of 'bias' not found in Linear\(in_features=2"):
-        remove_spectral_norm(layer, "bias")
+        with pytest.raises(ValueError, match=r"spectral_norm of 'bias' not found in Linear\(in_features=2"):
+            remove_spectral_norm(layer, "bias")
 
 
 def test_a_state_dict_tells_its_version():
@@ -304,13 +304,15 @@ def test_a_state_dict_tells_its_version():
     }
 
 
-def test_a_state_dict_is_loaded_back():
+@pytest.mark.parametrize("place", [lambda layer: layer, nn.Sequential], ids=["alone", "nested"])
+def test_a_state_dict_is_loaded_back(place):
     """The state dict of a ``torch.nn.utils.spectral_norm`` module loads into another such module."""
-    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
+    layer, other = place(spectral_norm(nn.Linear(2, 3))), place(spectral_norm(nn.Linear(2, 3)))
     layer(torch.rand(2))
     state = layer.state_dict()
 
-    assert list(state) == ["bias", "weight_orig", "weight_u", "weight_v"]
+    names = [name.removeprefix("0.") for name in state]
+    assert names == ["bias", "weight_orig", "weight_u", "weight_v"]
     assert str(other.load_state_dict(state)) == "<All keys matched successfully>"
     for name, value in other.state_dict().items():
         assert torch.equal(value, state[name])

@@ -84,12 +84,12 @@ def test_batches_of_matrices():
 
     A convolution is not orthogonal as a whole: each of its kernels is.
     """
-    for rows in (2, 3):
+    for rows, one in ((2, torch.eye(2)), (3, torch.eye(3)), (4, torch.eye(3))):
         net = nn.Module()
         net.weight = nn.Parameter(torch.rand(5, rows, 3))
         weight = orthogonal(net).weight.detach()
-
-        torch.testing.assert_close(weight @ weight.mT, torch.eye(rows).expand(5, -1, -1), atol=1e-5, rtol=0)
+        product = weight @ weight.mT if rows < 4 else weight.mT @ weight
+        torch.testing.assert_close(product, one.expand(5, -1, -1), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_the_map_depends_on_the_weight(weight, name):
     assert orthogonal(net).parametrizations.weight[0].orthogonal_map.name == name
 
 
-def test_a_complex_weight_becomes_unitary():
+@pytest.mark.parametrize("sizes", [(3, 2), (2, 2), (2, 3)])
+def test_a_complex_weight_becomes_unitary(sizes):
     """``parametrizations.orthogonal`` makes a complex weight unitary."""
     net = nn.Module()
-    net.weight = nn.Parameter(torch.rand(3, 2, dtype=torch.complex64))
+    net.weight = nn.Parameter(torch.rand(sizes, dtype=torch.complex64))
     orthogonal(net)
-    net.parametrizations.weight.original.data = torch.rand(3, 2, dtype=torch.complex64)
-
-    weight = net.weight.detach()
-    torch.testing.assert_close(weight.mH @ weight, torch.eye(2, dtype=torch.complex64), atol=1e-5, rtol=0)
+    net.parametrizations.weight.original.data = torch.rand(sizes, dtype=torch.complex64)
+    short = net.weight.detach().mH if sizes == (3, 2) else net.weight.detach()
+    torch.testing.assert_close(short @ short.mH, torch.eye(2, dtype=torch.complex64), atol=1e-5, rtol=0)
 
 
 def test_the_exponential_map():

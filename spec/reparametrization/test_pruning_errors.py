@@ -43,10 +43,10 @@ def test_a_number_above_the_size_is_an_error():
         prune.random_unstructured(layer, "weight", 7)
     with pytest.raises(ValueError, match=r"amount=7 should be smaller than .* to prune=6"):
         prune.l1_unstructured(layer, "weight", 7)
-    with pytest.raises(ValueError, match=r"amount=7 should be smaller than .* to prune=2"):
-        prune.random_structured(layer, "weight", 7, dim=0)
-    with pytest.raises(ValueError, match=r"amount=7 should be smaller than .* to prune=3"):
-        prune.ln_structured(layer, "weight", 7, n=2, dim=1)
+    with pytest.raises(ValueError, match=r"amount=3 should be smaller than .* to prune=2"):
+        prune.random_structured(layer, "weight", 3, dim=0)
+    with pytest.raises(ValueError, match=r"amount=4 should be smaller than .* to prune=3"):
+        prune.ln_structured(layer, "weight", 4, n=2, dim=1)
 
 
 @pytest.mark.parametrize("dim", [0, -1])

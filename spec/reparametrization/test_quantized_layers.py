@@ -159,7 +159,8 @@ def test_attention_is_left_alone():
     """
     layer = quantization.quantize_dynamic(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True))
 
-    assert isinstance(layer.self_attn.out_proj, nn.Linear)
+    kinds = [type(part) for part in nn.MultiheadAttention(4, 2).modules()]
+    assert [type(part) for part in layer.self_attn.modules()] == kinds
     assert layer.self_attn.in_proj_weight.dtype is torch.float32
     assert [isinstance(part, nn.Linear) for part in (layer.linear1, layer.linear2)] == [False, False]
 
@@ -223,17 +224,24 @@ def test_convert_replaces_what_was_prepared():
     ``NotImplementedError``.
     """
     net = nn.Sequential(
-        quantization.QuantStub(), nn.Linear(2, 1), quantization.DeQuantStub(), nn.Linear(1, 1)
+        quantization.QuantStub(),
+        nn.Linear(2, 3),
+        nn.Sequential(nn.Linear(3, 2)),
+        nn.Linear(2, 1),
+        quantization.DeQuantStub(),
+        nn.Linear(1, 1),
     ).eval()
-    net.qconfig, net[3].qconfig = quantization.default_qconfig, None
+    net.qconfig, net[5].qconfig = quantization.default_qconfig, None
     ready = quantization.prepare(net)
     ready(torch.rand(8, 2))
 
     done = quantization.convert(ready)
 
-    assert [type(layer).__name__ for layer in done] == ["Quantize", "Linear", "DeQuantize", "Linear"]
-    assert [isinstance(layer, nn.Linear) for layer in done] == [False, False, False, True]
-    assert [name for name, _ in done.named_parameters()] == ["3.weight", "3.bias"]
+    kinds = [type(layer).__name__ for layer in done]
+    assert kinds == ["Quantize", "Linear", "Sequential", "Linear", "DeQuantize", "Linear"]
+    layers = [done[1], done[2][0], done[3], done[5]]
+    assert [isinstance(layer, nn.Linear) for layer in layers] == [False, False, False, True]
+    assert [name for name, _ in done.named_parameters()] == ["5.weight", "5.bias"]
     assert done(torch.rand(8, 2)).dtype is torch.float32
     with pytest.raises(NotImplementedError, match=r"Could not run 'quantized::linear'"):
         done[1](torch.rand(8, 2))
@@ -246,7 +254,7 @@ def test_layers_are_trained_rounded():
     The subclass computes with rounded weights and trains the exact ones. In evaluation mode ``prepare_qat``
     raises ``AssertionError``.
     """
-    net = nn.Sequential(nn.Linear(2, 1, bias=False))
+    net = nn.Sequential(nn.Linear(2, 1))
     net.qconfig = quantization.get_default_qat_qconfig("fbgemm")
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
 
@@ -254,7 +262,7 @@ def test_layers_are_trained_rounded():
 
     assert isinstance(ready[0], nn.Linear)
     assert type(ready[0]) is not nn.Linear
-    assert optimizer.param_groups[0]["params"][0] is ready[0].weight
+    assert [id(p) for p in ready.parameters()] == [id(p) for p in optimizer.param_groups[0]["params"]]
     ready(torch.ones(1, 2)).backward()
     assert ready[0].weight.grad.shape == (1, 2)
     with pytest.raises(AssertionError, match="prepare_qat only works on models in training mode"):

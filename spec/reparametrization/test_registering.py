@@ -160,14 +160,14 @@ def test_the_lists_are_kept_in_a_module_dict():
     """``module.parametrizations`` holds a :class:`~torch.nn.utils.parametrize.ParametrizationList` for each
     parametrized tensor.
     """
-    layer = nn.Linear(2, 1)
-    register_parametrization(layer, "weight", nn.ReLU())
-    register_parametrization(layer, "bias", nn.Tanh())
+    norm = nn.BatchNorm1d(2)
+    register_parametrization(norm, "weight", nn.ReLU())
+    register_parametrization(norm, "running_mean", nn.Tanh())
 
-    lists = layer.parametrizations
+    lists = norm.parametrizations
 
     assert type(lists) is nn.ModuleDict
-    assert list(lists) == ["weight", "bias"]
+    assert list(lists) == ["weight", "running_mean"]
     assert [type(each) for each in lists.values()] == [parametrize.ParametrizationList] * 2
     assert isinstance(lists.weight, nn.ModuleList)
 

@@ -102,17 +102,17 @@ def test_all_parametrizations_of_a_tensor_are_removed(leave, value):
 @pytest.mark.parametrize("leave", [True, False])
 def test_other_tensors_stay_parametrized(leave):
     """``remove_parametrizations`` on one tensor leaves other tensors of the module parametrized."""
-    layer = nn.Linear(2, 1)
-    register_parametrization(layer, "weight", nn.ReLU())
-    register_parametrization(layer, "bias", nn.ReLU())
-    nn.init.constant_(layer.parametrizations.bias.original, -3.0)
+    norm, names = nn.BatchNorm1d(1), ("weight", "bias", "running_mean")
+    for name in names:
+        nn.init.constant_(getattr(norm, name), -3.0)
+        register_parametrization(norm, name, nn.ReLU())
 
-    remove_parametrizations(layer, "weight", leave)
+    remove_parametrizations(norm, "weight", leave)
 
-    assert layer.bias.tolist() == [0.0]
-    assert [is_parametrized(layer, name) for name in ("weight", "bias")] == [False, True]
-    assert type(layer).__name__ == "ParametrizedLinear"
-    assert isinstance(layer.weight, nn.Parameter)
+    assert norm.bias.tolist() == norm.running_mean.tolist() == [0.0]
+    assert [is_parametrized(norm, name) for name in names] == [False, True, True]
+    assert type(norm).__name__ == "ParametrizedBatchNorm1d"
+    assert isinstance(norm.weight, nn.Parameter)
 
 
 @pytest.mark.parametrize(("leave", "value"), [(True, [3.0, 0.0]), (False, [3.0, -4.0])])

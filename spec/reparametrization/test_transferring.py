@@ -50,13 +50,15 @@ def test_a_copy_has_originals_of_its_own():
     for parametrization, wanted in ((nn.ReLU(), [2.0, 0.0]), (Sum(), [2.0, -3.0])):
         layer = nn.Module()
         layer.weight = nn.Parameter(torch.tensor([2.0, -3.0]))
+        layer.register_buffer("mean", torch.tensor([2.0, -3.0]))
         register_parametrization(layer, "weight", parametrization)
+        register_parametrization(layer, "mean", parametrization)
 
         other = copy.deepcopy(layer)
-        for p in layer.parameters():
-            p.data.fill_(7.0)
+        for tensor in (*layer.parameters(), *layer.buffers()):
+            tensor.data.fill_(7.0)
 
-        assert other.weight.tolist() == wanted
+        assert other.weight.tolist() == other.mean.tolist() == wanted
         assert type(other) is type(layer)
         assert is_parametrized(other, "weight")
 
@@ -127,14 +129,14 @@ def test_everything_is_transferred():
     :func:`~torch.nn.utils.parametrize.transfer_parametrizations_and_params` returns the other module, which
     holds the very same originals and parametrizations: the two are tied from then on.
     """
-    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
-    register_parametrization(layer, "weight", nn.ReLU())
+    layer, other, names = nn.BatchNorm1d(2), nn.BatchNorm1d(2), ["weight", "bias", "running_mean"]
+    for name in names:
+        register_parametrization(layer, name, nn.ReLU())
     register_parametrization(layer, "weight", nn.Tanh())
-    register_parametrization(layer, "bias", nn.ReLU())
 
     assert transfer_parametrizations_and_params(layer, other) is other
-    assert list(other.parametrizations) == ["weight", "bias"]
-    for name in ("weight", "bias"):
+    assert list(other.parametrizations) == names
+    for name in names:
         mine, theirs = layer.parametrizations[name], other.parametrizations[name]
         assert theirs.original is mine.original
         assert list(theirs) == list(mine)
