@@ -302,6 +302,7 @@ def test_add_zero_attn_adds_a_position():
 
     assert torch.allclose(weights, scores.softmax(-1), atol=1e-6)
     assert torch.allclose(output, layer.out_proj(weights[..., :5] @ value).transpose(0, 1), atol=1e-6)
+    assert torch.allclose(layer(x, x, x, need_weights=False)[0], output, atol=1e-6)
     scores[..., 3:5] = float("-inf")
     assert torch.allclose(layer.eval()(x, x, x, padding)[1], scores.softmax(-1), atol=1e-6)
     assert plain(x, x, x)[1].shape == (2, 5, 5)

@@ -135,6 +135,8 @@ def test_zero_infinity_clears_the_gradients():
 
     assert cleared[0] == 0
     assert cleared[1] > 0
+    mean = nn.CTCLoss(zero_infinity=True)(given, torch.tensor(LABELS), *lengths)
+    assert torch.allclose(mean, cleared[1] / 3 / 2)
     assert given.grad[:, 0].tolist() == [[0.0] * 4] * 6
     assert default.grad[:2, 0].isnan().all()
     assert torch.equal(given.grad[:, 1], default.grad[:, 1])
