@@ -14,7 +14,7 @@ def test_attention_packs_its_three_projections():
 
     It is ``in_proj_weight``: their rows one below the other, in this order.
     """
-    layer, x = nn.MultiheadAttention(4, 1), torch.rand(5, 4)
+    layer, x = nn.MultiheadAttention(4, 1, batch_first=True), torch.rand(2, 5, 4)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
         ("in_proj_weight", (12, 4)),
@@ -27,8 +27,9 @@ def test_attention_packs_its_three_projections():
     assert [layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight] == [None, None, None]
 
     query, key, value = (x @ layer.in_proj_weight.T).chunk(3, dim=-1)
-    attended = (query @ key.T / 2).softmax(-1) @ value
-    assert torch.allclose(layer(x, x, x)[0], layer.out_proj(attended), atol=1e-6)
+    attended = layer.out_proj((query @ key.mT / 2).softmax(-1) @ value)
+    assert torch.allclose(layer(x, x, x)[0], attended, atol=1e-6)
+    assert torch.allclose(layer(x[0], x[0], x[0])[0], attended[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -133,11 +134,11 @@ def test_each_head_attends_by_itself():
 
     The parts lie next to each other, and so do the results: ``out_proj`` gets that of the first head first.
     """
-    layer, x, heads = nn.MultiheadAttention(6, 3), torch.randn(5, 6), []
+    layer, x, heads = nn.MultiheadAttention(6, 3, batch_first=True), torch.randn(2, 5, 6), []
     projections = (x @ layer.in_proj_weight.T).chunk(3, dim=-1)
 
     for query, key, value in zip(*(each.split(2, dim=-1) for each in projections), strict=True):
-        heads.append((query @ key.T / 2**0.5).softmax(-1) @ value)
+        heads.append((query @ key.mT / 2**0.5).softmax(-1) @ value)
 
     expected = layer.out_proj(torch.cat(heads, dim=-1))
     for need_weights in (True, False):
@@ -172,13 +173,14 @@ def test_attention_returns_its_weights(options, keys, shape, training):
     assert torch.allclose(weights, of_each_head.mean(dim=1))
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("training", [True, False])
-def test_need_weights_false_returns_none(training):
+def test_need_weights_false_returns_none(training, batch_first):
     """``MultiheadAttention`` called with ``need_weights=False`` returns the output and ``None``.
 
     It is faster then, as the weights need not be kept.
     """
-    layer = nn.MultiheadAttention(4, 2, batch_first=True).train(training)
+    layer = nn.MultiheadAttention(4, 2, batch_first=batch_first).train(training)
 
     for x in (torch.rand(5, 2, 4), torch.rand(5, 4)):
         for grad_mode in (True, False):
@@ -388,8 +390,9 @@ def test_a_transformer_keeps_the_shape_of_its_target():
     """The output of :class:`~torch.nn.Transformer` has the shape of ``tgt``, whatever the length of
     ``src``.
     """
-    net = nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
-    target = torch.rand(3, 5, 4)
+    net, target = nn.Transformer(4, 2, 1, 1, 8, batch_first=True), torch.rand(3, 5, 4)
+    first, turned = nn.Transformer(4, 2, 1, 1, 8), target.transpose(0, 1)
 
-    assert net(torch.rand(3, 7, 4), target).shape == (3, 5, 4)
-    assert net(torch.rand(3, 2, 4), target).shape == (3, 5, 4)
+    for length in (7, 2):
+        assert net(torch.rand(3, length, 4), target).shape == (3, 5, 4)
+        assert first(torch.rand(length, 3, 4), turned).shape == (5, 3, 4)

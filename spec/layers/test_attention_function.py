@@ -240,10 +240,10 @@ def test_groups_of_heads_share_keys():
     """
     query, key, value = torch.rand(2, 6, 4, 8), torch.rand(2, 2, 5, 8), torch.rand(2, 2, 5, 8)
 
-    grouped = F.scaled_dot_product_attention(query, key, value, enable_gqa=True)
-
     repeated = [tensor.repeat_interleave(3, dim=1) for tensor in (key, value)]
-    torch.testing.assert_close(grouped, F.scaled_dot_product_attention(query, *repeated))
+    for mask in (None, torch.ones(4, 5, dtype=torch.bool).tril()):
+        grouped = F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=True)
+        torch.testing.assert_close(grouped, F.scaled_dot_product_attention(query, *repeated, mask))
     with pytest.raises(RuntimeError, match=r"size of tensor a .* must match the size of tensor b"):
         F.scaled_dot_product_attention(query, key, value)
     with pytest.raises(RuntimeError, match="key and value must divide the number of heads"):
@@ -257,10 +257,11 @@ def test_a_mask_beside_is_causal_is_refused():
 
     Put the causal part into the mask: ``mask & torch.ones(L, S, dtype=torch.bool).tril()``.
     """
-    x, mask = torch.rand(1, 1, 3, 8), torch.ones(3, 3, dtype=torch.bool)
+    x = torch.rand(1, 1, 3, 8)
 
-    with pytest.raises(RuntimeError, match="Explicit attn_mask should not be set when is_causal=True"):
-        F.scaled_dot_product_attention(x, x, x, attn_mask=mask, is_causal=True, enable_gqa=False)
+    for mask in (torch.ones(3, 3, dtype=torch.bool), torch.zeros(3, 3)):
+        with pytest.raises(RuntimeError, match="Explicit attn_mask should not be set when is_causal=True"):
+            F.scaled_dot_product_attention(x, x, x, attn_mask=mask, is_causal=True, enable_gqa=False)
 
 
 @pytest.mark.since("2.3")

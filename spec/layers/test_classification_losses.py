@@ -105,10 +105,10 @@ def test_unknown_classes_are_out_of_bounds(loss, wrong):
 def test_ignored_targets_get_no_gradient(loss):
     """Targets equal to ``ignore_index`` get zero gradients in ``nn.NLLLoss`` and ``nn.CrossEntropyLoss``."""
     for given, ignored in (({"ignore_index": 2}, 2), ({}, -100)):
-        for reduction in ("mean", "sum"):
+        for reduction in ("mean", "sum", "none"):
             log_probs = torch.tensor(SCORES).log_softmax(1).requires_grad_()
             made, classes = loss(**given, reduction=reduction), torch.tensor([1, ignored])
-            (made(log_probs, classes) + made(log_probs.T[None], classes[None])).backward()
+            (made(log_probs, classes) + made(log_probs.T[None], classes[None])).sum().backward()
             assert log_probs.grad[1].tolist() == [0.0, 0.0, 0.0]
             assert log_probs.grad[0].abs().sum() > 0
 

@@ -41,9 +41,11 @@ def test_ctc_takes_integers_of_any_kind(dtype):
     log_probs, labels, loss = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), nn.CTCLoss()
     lengths = torch.tensor([6, 5]), torch.tensor([3, 2])
 
-    result = loss(log_probs, labels.to(dtype), *[length.to(dtype) for length in lengths])
+    wanted = loss(log_probs, labels, *lengths)
 
-    assert torch.equal(result, loss(log_probs, labels, *lengths))
+    for targets in (labels, labels.flatten()[:5]):
+        result = loss(log_probs, targets.to(dtype), *[length.to(dtype) for length in lengths])
+        assert torch.equal(result, wanted)
 
 
 @pytest.mark.needs("cuda")
