@@ -54,9 +54,10 @@ def test_smooth_activations_of_minus_infinity():
     """
     x = torch.tensor([-INFINITE, INFINITE])
 
-    for layer in (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Hardswish()):
+    plain = (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Hardswish())
+    for layer in (*plain, nn.SiLU(inplace=True), nn.Mish(inplace=True), nn.Hardswish(inplace=True)):
         for dtype in (torch.float32, torch.float64, torch.bfloat16):
-            assert str(layer(x.to(dtype)).tolist()) == "[nan, inf]"
+            assert str(layer(x.to(dtype, copy=True)).tolist()) == "[nan, inf]"
     assert nn.ReLU()(x).tolist() == [0, INFINITE]
     assert nn.ELU()(x).tolist() == [-1, INFINITE]
     assert nn.Softplus()(x).tolist() == [0, INFINITE]

@@ -253,9 +253,10 @@ def test_need_weights_decides_which_function_computes(monkeypatch):
     assert len(calls) == 4
 
 
-def test_averaging_needs_weights():
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_averaging_needs_weights(batch_first):
     """``average_attn_weights`` of ``MultiheadAttention`` changes nothing if ``need_weights=False``."""
-    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(5, 2, 4)
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=batch_first), torch.rand(5, 2, 4)
 
     for mode in (True, False):
         with torch.set_grad_enabled(mode):
@@ -290,12 +291,9 @@ def test_add_zero_attn_adds_a_position():
 
     So each query has ``S + 1`` weights, the last of which belongs to a score of 0; the batch stays as it is.
     """
-    layer, plain, x = (
-        nn.MultiheadAttention(4, 1, add_zero_attn=True),
-        nn.MultiheadAttention(4, 1),
-        torch.rand(5, 2, 4),
-    )
-    plain.load_state_dict(layer.state_dict())
+    layer, two = (nn.MultiheadAttention(4, heads, add_zero_attn=True) for heads in (1, 2))
+    x, plain = torch.rand(5, 2, 4), nn.MultiheadAttention(4, 1)
+    nn.init.constant_(two.out_proj.bias, 3.0)
     query, key, value = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
     scores = nn.functional.pad(query @ key.transpose(1, 2) / 2, (0, 1))
     padding = torch.tensor([[False, False, False, True, True]] * 2)
@@ -308,6 +306,7 @@ def test_add_zero_attn_adds_a_position():
     scores[..., 3:5] = float("-inf")
     assert torch.allclose(layer.eval()(x, x, x, padding)[1], scores.softmax(-1), atol=1e-6)
     assert plain(x, x, x)[1].shape == (2, 5, 5)
+    assert two(x, x, x, attn_mask=torch.ones(5, 5) == 1)[0].unique().tolist() == [3.0]
 
 
 def test_add_bias_kv_adds_a_position():
@@ -316,7 +315,8 @@ def test_add_bias_kv_adds_a_position():
 
     So each query has ``S + 1`` weights. Nothing is added to the keys and values that are given.
     """
-    layer, x = nn.MultiheadAttention(4, 1, add_bias_kv=True), torch.rand(5, 2, 4)
+    layer, two = (nn.MultiheadAttention(4, heads, add_bias_kv=True) for heads in (1, 2))
+    x = torch.rand(5, 2, 4)
     query, key, value = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
     key = torch.cat([key, layer.bias_k.expand(2, 1, 4)], dim=1)
     value = torch.cat([value, layer.bias_v.expand(2, 1, 4)], dim=1)
@@ -328,6 +328,8 @@ def test_add_bias_kv_adds_a_position():
     assert torch.allclose(layer(x, x, x, need_weights=False)[0], output, atol=1e-6)
     for hidden in ({"attn_mask": torch.ones(5, 5) == 1}, {"key_padding_mask": torch.ones(2, 5) == 1}):
         assert layer(x, x, x, **hidden)[1].tolist() == [[[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]] * 5] * 2
+        of_value = two.out_proj(two.bias_v).expand(5, 2, 4)
+        assert torch.allclose(two(x, x, x, **hidden)[0], of_value, atol=1e-6)
 
 
 def test_the_parts_of_an_encoder_layer():

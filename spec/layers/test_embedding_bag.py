@@ -52,6 +52,8 @@ def test_offsets_say_where_bags_begin():
     assert layer(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [14.0, 140.0], [8.0, 80.0]]
     largest = nn.EmbeddingBag.from_pretrained(TABLE, mode="max")
     assert largest(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [8.0, 80.0], [8.0, 80.0]]
+    mean = nn.EmbeddingBag.from_pretrained(TABLE)
+    assert mean(x, torch.tensor([0, 1, 3])).tolist() == [[1.0, 10.0], [3.0, 30.0], [8.0, 80.0]]
     with pytest.raises(RuntimeError, match=r"offsets\[0\] has to be 0"):
         layer(x, torch.tensor([1, 2]))
 

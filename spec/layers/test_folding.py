@@ -129,10 +129,10 @@ def test_shuffled_channels():
 
     It draws no random numbers. The groups have to divide the channels.
     """
-    channels = torch.arange(6.0).view(1, 6, 1, 1)
+    channels = torch.arange(72.0).view(2, 6, 2, 3)
 
-    assert nn.ChannelShuffle(2)(channels).flatten().tolist() == [0, 3, 1, 4, 2, 5]
-    assert nn.ChannelShuffle(3)(channels).flatten().tolist() == [0, 2, 4, 1, 3, 5]
+    assert torch.equal(nn.ChannelShuffle(2)(channels), channels[:, [0, 3, 1, 4, 2, 5]])
+    assert torch.equal(nn.ChannelShuffle(3)(channels), channels[:, [0, 2, 4, 1, 3, 5]])
     assert torch.equal(nn.ChannelShuffle(3)(nn.ChannelShuffle(2)(channels)), channels)
     with pytest.raises(RuntimeError, match="Got 6 channels and 4 groups"):
         nn.ChannelShuffle(4)(channels)
