@@ -18,27 +18,28 @@ def test_relu_at_zero():
 
     ``nn.ReLU`` passes gradients on only above 0, and ``nn.ReLU6`` only between 0 and 6.
     """
-    x = torch.tensor([-1.0, 0.0, 2.0, 6.0], requires_grad=True)
+    x = torch.tensor([-1.0, 0.0, 2.0, 6.0, 8.0], requires_grad=True)
     slopes = [
         torch.autograd.grad(layer(x).sum(), x)[0].tolist()
         for layer in (nn.ReLU(), nn.LeakyReLU(0.25), nn.ELU(), nn.ReLU6())
     ]
 
     assert slopes == [
-        [0, 0, 1, 1],
-        [0.25, 0.25, 1, 1],
-        [pytest.approx(math.exp(-1)), 1, 1, 1],
-        [0, 0, 1, 0],
+        [0, 0, 1, 1, 1],
+        [0.25, 0.25, 1, 1, 1],
+        [pytest.approx(math.exp(-1)), 1, 1, 1, 1],
+        [0, 0, 1, 0, 0],
     ]
 
 
-def test_relu_of_not_a_number():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+def test_relu_of_not_a_number(dtype):
     """``nn.ReLU``, ``nn.ReLU6`` and ``nn.Hardtanh`` return NaN for NaN: they do not clear it.
 
     So do ``nn.Threshold``, ``nn.LeakyReLU`` and the smooth ones. Infinity stays where there is no upper
     bound.
     """
-    x = torch.tensor([NAN, INFINITE, -INFINITE])
+    x = torch.tensor([NAN, INFINITE, -INFINITE], dtype=dtype)
     found = [layer(x).tolist() for layer in (nn.ReLU(), nn.ReLU6(), nn.Hardtanh(), nn.LeakyReLU(0.5))]
 
     assert [str(row[0]) for row in found] == ["nan"] * 4
@@ -53,9 +54,10 @@ def test_smooth_activations_of_minus_infinity():
     """
     x = torch.tensor([-INFINITE, INFINITE])
 
-    for layer in (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Hardswish()):
+    plain = (nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Mish(), nn.Hardswish())
+    for layer in (*plain, nn.SiLU(inplace=True), nn.Mish(inplace=True), nn.Hardswish(inplace=True)):
         for dtype in (torch.float32, torch.float64, torch.bfloat16):
-            assert str(layer(x.to(dtype)).tolist()) == "[nan, inf]"
+            assert str(layer(x.to(dtype, copy=True)).tolist()) == "[nan, inf]"
     assert nn.ReLU()(x).tolist() == [0, INFINITE]
     assert nn.ELU()(x).tolist() == [-1, INFINITE]
     assert nn.Softplus()(x).tolist() == [0, INFINITE]
@@ -179,7 +181,7 @@ def test_glu_halves_a_dimension():
     x = torch.tensor([[1.0, 2.0, 0.0, 100.0]])
 
     assert nn.GLU()(x).tolist() == [[0.5, 2.0]]
-    assert nn.GLU(dim=0)(torch.rand(4, 3)).shape == (2, 3)
+    assert nn.GLU(dim=0)(x.T).tolist() == [[0.5], [2.0]]
     with pytest.raises(RuntimeError, match="Halving dimension must be even, but dimension 1 is size 3"):
         nn.GLU()(x[:, :3])
 
@@ -207,6 +209,7 @@ def test_shrinking():
     assert nn.Softshrink()(x).tolist() == [-2.5, 0, 0, 0, 1.5]
     assert nn.Hardshrink()(x).tolist() == [-3, 0, 0, 0, 2]
     assert nn.Softshrink(1.0)(x).tolist() == [-2, 0, 0, 0, 1]
+    assert nn.Hardshrink(2.0)(x).tolist() == [-3, 0, 0, 0, 0]
     assert torch.equal(nn.Tanhshrink()(x), x - torch.tanh(x))
     with pytest.raises(RuntimeError, match="lambda must be"):
         nn.Softshrink(-1.0)(x)

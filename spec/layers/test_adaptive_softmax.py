@@ -24,7 +24,9 @@ def test_parts_of_an_adaptive_softmax():
         "tail.1.0.weight": (2, 8),
         "tail.1.1.weight": (5, 2),
     }
-    assert nn.AdaptiveLogSoftmaxWithLoss(8, 10, [2], head_bias=True).head.bias.shape == (3,)
+    biased = dict(nn.AdaptiveLogSoftmaxWithLoss(8, 10, [2], head_bias=True).named_parameters())
+    assert list(biased) == ["head.weight", "head.bias", "tail.0.0.weight", "tail.0.1.weight"]
+    assert biased["head.bias"].shape == (3,)
     assert nn.AdaptiveLogSoftmaxWithLoss(8, 10, [2]).tail[0][0].out_features == 2
 
 
@@ -52,11 +54,13 @@ def test_all_log_probabilities():
     ``log_prob`` goes through every tail, so it costs more than a call does.
     """
     module = nn.AdaptiveLogSoftmaxWithLoss(8, 10, [2, 5])
-    x = torch.randn(6, 8) * 10
+    x = torch.randn(20, 8) * 10
 
-    assert module.log_prob(x).shape == (6, 10)
-    assert torch.allclose(module.log_prob(x).exp().sum(1), torch.ones(6), atol=1e-5)
-    assert module.predict(x).tolist() == module.log_prob(x).argmax(1).tolist()
+    assert module.log_prob(x).shape == (20, 10)
+    assert torch.allclose(module.log_prob(x).exp().sum(1), torch.ones(20), atol=1e-5)
+    best = module.log_prob(x).argmax(1).tolist()
+    assert module.predict(x).tolist() == best
+    assert [module.predict(row[None]).item() for row in x] == best
 
 
 def test_cutoffs_rise():

@@ -14,7 +14,7 @@ def test_attention_packs_its_three_projections():
 
     It is ``in_proj_weight``: their rows one below the other, in this order.
     """
-    layer, x = nn.MultiheadAttention(4, 1), torch.rand(5, 4)
+    layer, x = nn.MultiheadAttention(4, 1, batch_first=True), torch.rand(2, 5, 4)
 
     assert [(name, p.shape) for name, p in layer.named_parameters()] == [
         ("in_proj_weight", (12, 4)),
@@ -27,8 +27,9 @@ def test_attention_packs_its_three_projections():
     assert [layer.q_proj_weight, layer.k_proj_weight, layer.v_proj_weight] == [None, None, None]
 
     query, key, value = (x @ layer.in_proj_weight.T).chunk(3, dim=-1)
-    attended = (query @ key.T / 2).softmax(-1) @ value
-    assert torch.allclose(layer(x, x, x)[0], layer.out_proj(attended), atol=1e-6)
+    attended = layer.out_proj((query @ key.mT / 2).softmax(-1) @ value)
+    assert torch.allclose(layer(x, x, x)[0], attended, atol=1e-6)
+    assert torch.allclose(layer(x[0], x[0], x[0])[0], attended[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -133,11 +134,11 @@ def test_each_head_attends_by_itself():
 
     The parts lie next to each other, and so do the results: ``out_proj`` gets that of the first head first.
     """
-    layer, x, heads = nn.MultiheadAttention(6, 3), torch.randn(5, 6), []
+    layer, x, heads = nn.MultiheadAttention(6, 3, batch_first=True), torch.randn(2, 5, 6), []
     projections = (x @ layer.in_proj_weight.T).chunk(3, dim=-1)
 
     for query, key, value in zip(*(each.split(2, dim=-1) for each in projections), strict=True):
-        heads.append((query @ key.T / 2**0.5).softmax(-1) @ value)
+        heads.append((query @ key.mT / 2**0.5).softmax(-1) @ value)
 
     expected = layer.out_proj(torch.cat(heads, dim=-1))
     for need_weights in (True, False):
@@ -172,13 +173,14 @@ def test_attention_returns_its_weights(options, keys, shape, training):
     assert torch.allclose(weights, of_each_head.mean(dim=1))
 
 
+@pytest.mark.parametrize("batch_first", [True, False])
 @pytest.mark.parametrize("training", [True, False])
-def test_need_weights_false_returns_none(training):
+def test_need_weights_false_returns_none(training, batch_first):
     """``MultiheadAttention`` called with ``need_weights=False`` returns the output and ``None``.
 
     It is faster then, as the weights need not be kept.
     """
-    layer = nn.MultiheadAttention(4, 2, batch_first=True).train(training)
+    layer = nn.MultiheadAttention(4, 2, batch_first=batch_first).train(training)
 
     for x in (torch.rand(5, 2, 4), torch.rand(5, 4)):
         for grad_mode in (True, False):
@@ -251,9 +253,10 @@ def test_need_weights_decides_which_function_computes(monkeypatch):
     assert len(calls) == 4
 
 
-def test_averaging_needs_weights():
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_averaging_needs_weights(batch_first):
     """``average_attn_weights`` of ``MultiheadAttention`` changes nothing if ``need_weights=False``."""
-    layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(5, 2, 4)
+    layer, x = nn.MultiheadAttention(4, 2, batch_first=batch_first), torch.rand(5, 2, 4)
 
     for mode in (True, False):
         with torch.set_grad_enabled(mode):
@@ -288,12 +291,9 @@ def test_add_zero_attn_adds_a_position():
 
     So each query has ``S + 1`` weights, the last of which belongs to a score of 0; the batch stays as it is.
     """
-    layer, plain, x = (
-        nn.MultiheadAttention(4, 1, add_zero_attn=True),
-        nn.MultiheadAttention(4, 1),
-        torch.rand(5, 2, 4),
-    )
-    plain.load_state_dict(layer.state_dict())
+    layer, two = (nn.MultiheadAttention(4, heads, add_zero_attn=True) for heads in (1, 2))
+    x, plain = torch.rand(5, 2, 4), nn.MultiheadAttention(4, 1)
+    nn.init.constant_(two.out_proj.bias, 3.0)
     query, key, value = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
     scores = nn.functional.pad(query @ key.transpose(1, 2) / 2, (0, 1))
     padding = torch.tensor([[False, False, False, True, True]] * 2)
@@ -302,9 +302,11 @@ def test_add_zero_attn_adds_a_position():
 
     assert torch.allclose(weights, scores.softmax(-1), atol=1e-6)
     assert torch.allclose(output, layer.out_proj(weights[..., :5] @ value).transpose(0, 1), atol=1e-6)
+    assert torch.allclose(layer(x, x, x, need_weights=False)[0], output, atol=1e-6)
     scores[..., 3:5] = float("-inf")
     assert torch.allclose(layer.eval()(x, x, x, padding)[1], scores.softmax(-1), atol=1e-6)
     assert plain(x, x, x)[1].shape == (2, 5, 5)
+    assert two(x, x, x, attn_mask=torch.ones(5, 5) == 1)[0].unique().tolist() == [3.0]
 
 
 def test_add_bias_kv_adds_a_position():
@@ -313,7 +315,8 @@ def test_add_bias_kv_adds_a_position():
 
     So each query has ``S + 1`` weights. Nothing is added to the keys and values that are given.
     """
-    layer, x = nn.MultiheadAttention(4, 1, add_bias_kv=True), torch.rand(5, 2, 4)
+    layer, two = (nn.MultiheadAttention(4, heads, add_bias_kv=True) for heads in (1, 2))
+    x = torch.rand(5, 2, 4)
     query, key, value = (x.transpose(0, 1) @ layer.in_proj_weight.T).chunk(3, dim=-1)
     key = torch.cat([key, layer.bias_k.expand(2, 1, 4)], dim=1)
     value = torch.cat([value, layer.bias_v.expand(2, 1, 4)], dim=1)
@@ -325,6 +328,8 @@ def test_add_bias_kv_adds_a_position():
     assert torch.allclose(layer(x, x, x, need_weights=False)[0], output, atol=1e-6)
     for hidden in ({"attn_mask": torch.ones(5, 5) == 1}, {"key_padding_mask": torch.ones(2, 5) == 1}):
         assert layer(x, x, x, **hidden)[1].tolist() == [[[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]] * 5] * 2
+        of_value = two.out_proj(two.bias_v).expand(5, 2, 4)
+        assert torch.allclose(two(x, x, x, **hidden)[0], of_value, atol=1e-6)
 
 
 def test_the_parts_of_an_encoder_layer():
@@ -387,8 +392,9 @@ def test_a_transformer_keeps_the_shape_of_its_target():
     """The output of :class:`~torch.nn.Transformer` has the shape of ``tgt``, whatever the length of
     ``src``.
     """
-    net = nn.Transformer(4, 2, 1, 1, 8, batch_first=True)
-    target = torch.rand(3, 5, 4)
+    net, target = nn.Transformer(4, 2, 1, 1, 8, batch_first=True), torch.rand(3, 5, 4)
+    first, turned = nn.Transformer(4, 2, 1, 1, 8), target.transpose(0, 1)
 
-    assert net(torch.rand(3, 7, 4), target).shape == (3, 5, 4)
-    assert net(torch.rand(3, 2, 4), target).shape == (3, 5, 4)
+    for length in (7, 2):
+        assert net(torch.rand(3, length, 4), target).shape == (3, 5, 4)
+        assert first(torch.rand(length, 3, 4), turned).shape == (5, 3, 4)

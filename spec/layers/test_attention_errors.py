@@ -30,16 +30,13 @@ def test_a_query_of_another_batch():
 
     One set of keys for a whole batch has to be expanded: nothing is broadcast.
     """
-    layer, query, keys = (
-        nn.MultiheadAttention(4, 2, batch_first=True),
-        torch.rand(2, 3, 4),
-        torch.rand(1, 5, 4),
-    )
+    layer, query = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 3, 4)
 
-    with pytest.raises(RuntimeError, match=r"is invalid for input of size"):
-        layer(query, keys, keys)
+    for one, other in ((query, torch.rand(1, 5, 4)), (query[:1], torch.rand(2, 5, 4))):
+        with pytest.raises(RuntimeError, match=r"is invalid for input of size"):
+            layer(one, other, other)
 
-    keys = keys.expand(2, -1, -1)
+    keys = torch.rand(1, 5, 4).expand(2, -1, -1)
     assert layer(query, keys, keys)[0].shape == (2, 3, 4)
 
 
@@ -69,8 +66,10 @@ def test_dimensions_of_attention():
         layer(x[None], x[None], x[None])
     with pytest.raises(AssertionError, match="expected `key` and `value` to be 2-D but found 3-D and 3-D"):
         layer(x[:, 0], x, x)
-    with pytest.raises(AssertionError, match="expected `key` and `value` to be 3-D but found 2-D and 2-D"):
-        layer(x, x[:, 0], x[:, 0])
+    for keys in (x[:, 0], x[None]):
+        found = f"but found {keys.ndim}-D and {keys.ndim}-D"
+        with pytest.raises(AssertionError, match=f"expected `key` and `value` to be 3-D {found}"):
+            layer(x, keys, keys)
 
 
 def test_attention_takes_three_tensors():
@@ -157,7 +156,9 @@ def test_the_layer_given_is_copied():
             x
         ).sum().backward()
 
-        assert all(layer is not net.layer for layer in net.stack.layers)
+        for layer in net.stack.layers:
+            assert layer is not net.layer
+            assert all(map(torch.equal, layer.parameters(), net.layer.parameters()))
         assert all(p.grad is None for p in net.layer.parameters())
         assert all(p.grad is not None for p in net.stack.parameters())
         assert len(list(net.parameters())) == 3 * len(list(net.layer.parameters()))

@@ -15,11 +15,12 @@ def test_scores_are_divided_by_the_root_of_the_width():
 
     Whoever scales the query beforehand scales twice. Since 2.1, ``scale`` is another factor.
     """
-    query, key, value = torch.rand(2, 3, 4, 16), torch.rand(2, 3, 5, 16), torch.rand(2, 3, 5, 16)
+    query, key, value = torch.rand(2, 3, 4, 16), torch.rand(2, 3, 5, 16), torch.rand(2, 3, 5, 9)
 
     weights = torch.softmax(query @ key.transpose(-2, -1) / 4.0, dim=-1)
 
-    torch.testing.assert_close(F.scaled_dot_product_attention(query, key, value), weights @ value)
+    for mask in (None, torch.ones(4, 5, dtype=torch.bool)):
+        torch.testing.assert_close(F.scaled_dot_product_attention(query, key, value, mask), weights @ value)
 
 
 @pytest.mark.since("2.1")
@@ -96,9 +97,11 @@ def test_a_mask_is_broadcast_to_the_scores(shape):
     mask[..., 1] = True
 
     result = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    added = F.scaled_dot_product_attention(query, key, value, attn_mask=mask.float().log())
 
     scores = (query @ key.transpose(-2, -1) / 8**0.5).masked_fill(~mask, -torch.inf)
     torch.testing.assert_close(result, torch.softmax(scores, dim=-1) @ value)
+    torch.testing.assert_close(added, result)
     assert not torch.allclose(result, F.scaled_dot_product_attention(query, key, value))
 
 
@@ -123,10 +126,11 @@ def test_a_padding_mask_is_no_matrix():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int64], ids=str)
 def test_a_mask_has_the_dtype_of_the_query(dtype):
-    """``F.scaled_dot_product_attention`` raises ``RuntimeError`` for an ``attn_mask`` of another dtype than
-    the query.
+    """For a float32 query, ``F.scaled_dot_product_attention`` takes an ``attn_mask`` of bool or float32 only.
 
-    A boolean one always fits. A tokenizer's mask of integers is to be cast: ``mask.bool()``.
+    Any other raises ``RuntimeError``. A tokenizer's mask of integers is to be cast: ``mask.bool()``.
+
+    See also :ref:`layers.attention_function.a_float32_mask_fits_any_query`
     """
     x, mask = torch.rand(1, 1, 2, 8), torch.ones(2, 2).tril()
     x_allowed = F.scaled_dot_product_attention(x, x, x, attn_mask=mask.bool())
@@ -135,6 +139,34 @@ def test_a_mask_has_the_dtype_of_the_query(dtype):
         F.scaled_dot_product_attention(x, x, x, attn_mask=mask.to(dtype))
     torch.testing.assert_close(x_allowed, F.scaled_dot_product_attention(x, x, x, is_causal=True))
     torch.testing.assert_close(F.scaled_dot_product_attention(x, x, x, attn_mask=mask.log()), x_allowed)
+
+
+@pytest.mark.since("2.4")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_a_float32_mask_fits_any_query(dtype):
+    """``F.scaled_dot_product_attention`` takes a float32 ``attn_mask`` with a query of any floating dtype.
+
+    The result has the dtype of the query. A mask of another dtype than float32 has to have that of the query.
+    """
+    x, mask = torch.rand(1, 1, 2, 8, dtype=dtype), torch.tensor([[0.0, -torch.inf], [0.5, 1.5]])
+
+    result = F.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+
+    assert result.dtype == dtype
+    torch.testing.assert_close(result, F.scaled_dot_product_attention(x, x, x, attn_mask=mask.to(dtype)))
+
+
+@pytest.mark.before("2.4")
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_a_float32_mask_fitted_no_other_query(dtype):
+    """``F.scaled_dot_product_attention`` refuses a float32 ``attn_mask`` with a query of another dtype.
+
+    It raises ``RuntimeError``: write ``mask.to(query.dtype)``.
+    """
+    x, mask = torch.rand(1, 1, 2, 8, dtype=dtype), torch.tensor([[0.0, -torch.inf], [0.5, 1.5]])
+
+    with pytest.raises(RuntimeError, match="Expected attn_mask dtype to be bool or to match query dtype"):
+        F.scaled_dot_product_attention(x, x, x, attn_mask=mask)
 
 
 @pytest.mark.since("2.5")
@@ -208,10 +240,10 @@ def test_groups_of_heads_share_keys():
     """
     query, key, value = torch.rand(2, 6, 4, 8), torch.rand(2, 2, 5, 8), torch.rand(2, 2, 5, 8)
 
-    grouped = F.scaled_dot_product_attention(query, key, value, enable_gqa=True)
-
     repeated = [tensor.repeat_interleave(3, dim=1) for tensor in (key, value)]
-    torch.testing.assert_close(grouped, F.scaled_dot_product_attention(query, *repeated))
+    for mask in (None, torch.ones(4, 5, dtype=torch.bool).tril()):
+        grouped = F.scaled_dot_product_attention(query, key, value, mask, enable_gqa=True)
+        torch.testing.assert_close(grouped, F.scaled_dot_product_attention(query, *repeated, mask))
     with pytest.raises(RuntimeError, match=r"size of tensor a .* must match the size of tensor b"):
         F.scaled_dot_product_attention(query, key, value)
     with pytest.raises(RuntimeError, match="key and value must divide the number of heads"):
@@ -225,10 +257,11 @@ def test_a_mask_beside_is_causal_is_refused():
 
     Put the causal part into the mask: ``mask & torch.ones(L, S, dtype=torch.bool).tril()``.
     """
-    x, mask = torch.rand(1, 1, 3, 8), torch.ones(3, 3, dtype=torch.bool)
+    x = torch.rand(1, 1, 3, 8)
 
-    with pytest.raises(RuntimeError, match="Explicit attn_mask should not be set when is_causal=True"):
-        F.scaled_dot_product_attention(x, x, x, attn_mask=mask, is_causal=True, enable_gqa=False)
+    for mask in (torch.ones(3, 3, dtype=torch.bool), torch.zeros(3, 3)):
+        with pytest.raises(RuntimeError, match="Explicit attn_mask should not be set when is_causal=True"):
+            F.scaled_dot_product_attention(x, x, x, attn_mask=mask, is_causal=True, enable_gqa=False)
 
 
 @pytest.mark.since("2.3")

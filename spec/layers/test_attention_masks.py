@@ -24,7 +24,8 @@ def test_true_in_a_mask_forbids(names, training):
     masks = {"attn_mask": torch.ones(5, 5).triu(2) == 1, "key_padding_mask": torch.eye(3, 5) == 1}
     for_each_entry = {"attn_mask": masks["attn_mask"], "key_padding_mask": masks["key_padding_mask"][:, None]}
 
-    _, weights = layer(x, x, x, **{name: masks[name] for name in names})
+    with torch.set_grad_enabled(training):
+        _, weights = layer(x, x, x, **{name: masks[name] for name in names})
 
     forbidden = torch.stack([for_each_entry[name].expand(3, 5, 5) for name in names]).any(0)
     assert torch.equal(weights == 0, forbidden)

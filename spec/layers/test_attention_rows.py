@@ -27,41 +27,48 @@ def test_keys_have_no_order(need_weights):
     torch.testing.assert_close(again, output[:, turned])
 
 
-def test_an_encoder_knows_no_order():
+@pytest.mark.parametrize("training", [True, False])
+def test_an_encoder_knows_no_order(training):
     """Without a mask, ``TransformerEncoder`` returns the steps of a shuffled sequence, shuffled alike."""
     net = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True), 2)
     x, order = torch.rand(2, 5, 4), torch.tensor([3, 0, 4, 1, 2])
+    net.train(training)
 
-    torch.testing.assert_close(net(x[:, order]), net(x)[:, order])
+    with torch.set_grad_enabled(training):
+        torch.testing.assert_close(net(x[:, order]), net(x)[:, order])
 
 
-def test_a_causal_mask_makes_prefixes_equal():
+@pytest.mark.parametrize("training", [True, False])
+def test_a_causal_mask_makes_prefixes_equal(training):
     """With a causal mask, ``TransformerEncoder`` returns the same for the first steps if steps are added.
 
     So text can be made step by step, of which only the last output is read each time. Without the mask each
     output changes.
     """
     net = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True), 2)
-    x, mask = torch.rand(1, 5, 4), nn.Transformer.generate_square_subsequent_mask(5)
+    x, mask = torch.rand(2, 5, 4), nn.Transformer.generate_square_subsequent_mask(5)
+    net.train(training)
 
-    whole = net(x, mask=mask)
+    with torch.set_grad_enabled(training):
+        whole = net(x, mask=mask)
+        for n in range(1, 5):
+            torch.testing.assert_close(net(x[:, :n], mask=mask[:n, :n]), whole[:, :n])
+        assert not torch.isclose(net(x[:, :4]), net(x)[:, :4], atol=0.0).all(-1).any()
 
-    for n in range(1, 5):
-        torch.testing.assert_close(net(x[:, :n], mask=mask[:n, :n]), whole[:, :n])
-    assert not torch.isclose(net(x[:, :4]), net(x)[:, :4], atol=0.0).all(-1).any()
 
-
-def test_a_decoder_goes_step_by_step():
+@pytest.mark.parametrize("training", [True, False])
+def test_a_decoder_goes_step_by_step(training):
     """With a causal ``tgt_mask``, the last output of ``TransformerDecoder`` for a prefix is that of the
     whole.
     """
     net = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 8, dropout=0.0, batch_first=True), 2)
     memory, target = torch.rand(2, 3, 4), torch.rand(2, 5, 4)
     mask = nn.Transformer.generate_square_subsequent_mask(5)
+    net.train(training)
 
-    whole = net(target, memory, tgt_mask=mask)
-
-    last = [net(target[:, :n], memory, tgt_mask=mask[:n, :n])[:, -1] for n in range(1, 6)]
+    with torch.set_grad_enabled(training):
+        whole = net(target, memory, tgt_mask=mask)
+        last = [net(target[:, :n], memory, tgt_mask=mask[:n, :n])[:, -1] for n in range(1, 6)]
     torch.testing.assert_close(torch.stack(last, 1), whole)
 
 
@@ -75,11 +82,13 @@ def test_padding_is_hidden_as_a_key_only(need_weights):
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(1, 4, 4)
     padded = torch.tensor([[False, False, True, True]])
 
-    output, _ = layer(x, x, x, key_padding_mask=padded, need_weights=need_weights)
-    short, _ = layer(x, x[:, :2], x[:, :2], need_weights=need_weights)
+    for mode in (True, False):
+        with torch.set_grad_enabled(mode):
+            output, _ = layer.train(mode)(x, x, x, key_padding_mask=padded, need_weights=need_weights)
+        short, _ = layer(x, x[:, :2], x[:, :2], need_weights=need_weights)
 
-    torch.testing.assert_close(output, short)
-    assert output[0, 2:].ne(0).all()
+        torch.testing.assert_close(output, short)
+        assert output[0, 2:].ne(0).all()
 
 
 def test_what_stands_in_the_padding_does_not_matter():
@@ -118,7 +127,8 @@ def test_a_padding_mask_is_one_for_all_queries(need_weights):
     torch.testing.assert_close(again, output)
 
 
-def test_sequences_do_not_attend_to_each_other():
+@pytest.mark.parametrize("training", [True, False])
+def test_sequences_do_not_attend_to_each_other(training):
     """Each sequence of a batch goes through ``MultiheadAttention`` or ``TransformerEncoder`` by itself.
 
     With the default ``batch_first=False`` a batch ``(N, L, E)`` is read as N steps of L sequences: samples
@@ -129,13 +139,14 @@ def test_sequences_do_not_attend_to_each_other():
     x = torch.rand(3, 5, 4)
     other = torch.cat([x[:2], torch.rand(1, 5, 4)])
 
-    torch.testing.assert_close(encoder(x)[:2], encoder(other)[:2])
-    torch.testing.assert_close(first(x, x, x)[0][:2], first(other, other, other)[0][:2])
-    assert (
-        not torch.isclose(default(x, x, x)[0][:2], default(other, other, other)[0][:2], atol=0.0)
-        .all(-1)
-        .any()
-    )
+    with torch.set_grad_enabled(training):
+        encoded = [encoder.train(training)(each)[:2] for each in (x, other)]
+        attended = [first.train(training)(each, each, each)[0][:2] for each in (x, other)]
+        mixed = [default.train(training)(each, each, each)[0][:2] for each in (x, other)]
+
+    torch.testing.assert_close(*encoded)
+    torch.testing.assert_close(*attended)
+    assert not torch.isclose(*mixed, atol=0.0).all(-1).any()
 
 
 def test_a_single_key_has_all_the_weight():

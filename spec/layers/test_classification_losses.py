@@ -93,8 +93,9 @@ def test_unknown_classes_are_out_of_bounds(loss, wrong):
     classes = torch.tensor([1, wrong], device="cpu")
 
     for reduction in ("mean", "sum", "none"):
-        with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
-            loss(reduction=reduction)(log_probs, classes)
+        for given in ((log_probs, classes), (log_probs.T[None], classes[None]), (log_probs[0], classes[1])):
+            with pytest.raises(IndexError, match=f"Target {wrong} is out of bounds"):
+                loss(reduction=reduction)(*given)
 
     assert torch.allclose(loss(ignore_index=wrong)(log_probs, classes), -log_probs[0, 1])
     assert torch.allclose(loss()(log_probs, torch.tensor([1, -100], device="cpu")), -log_probs[0, 1])
@@ -104,10 +105,10 @@ def test_unknown_classes_are_out_of_bounds(loss, wrong):
 def test_ignored_targets_get_no_gradient(loss):
     """Targets equal to ``ignore_index`` get zero gradients in ``nn.NLLLoss`` and ``nn.CrossEntropyLoss``."""
     for given, ignored in (({"ignore_index": 2}, 2), ({}, -100)):
-        for reduction in ("mean", "sum"):
+        for reduction in ("mean", "sum", "none"):
             log_probs = torch.tensor(SCORES).log_softmax(1).requires_grad_()
             made, classes = loss(**given, reduction=reduction), torch.tensor([1, ignored])
-            (made(log_probs, classes) + made(log_probs.T[None], classes[None])).backward()
+            (made(log_probs, classes) + made(log_probs.T[None], classes[None])).sum().backward()
             assert log_probs.grad[1].tolist() == [0.0, 0.0, 0.0]
             assert log_probs.grad[0].abs().sum() > 0
 
@@ -159,8 +160,9 @@ def test_class_probabilities_are_floats():
     one_hot = F.one_hot(classes, 3)
 
     for integers in (one_hot, one_hot.int(), one_hot.byte()):
-        with pytest.raises(RuntimeError, match="Expected floating point type for target with class prob"):
-            loss(scores, integers)
+        for given in ((scores, integers), (scores[..., None], integers[..., None]), (scores[0], integers[0])):
+            with pytest.raises(RuntimeError, match="Expected floating point type for target with class prob"):
+                loss(*given)
 
     assert torch.allclose(loss(scores, one_hot.float()), loss(scores, classes))
 
@@ -379,8 +381,7 @@ def test_bce_is_100_at_most():
 
     assert loss(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0])).tolist() == [100.0, 100.0]
     assert loss(torch.tensor([0.0, 1.0]), torch.tensor([0.0, 1.0])).tolist() == [0.0, 0.0]
-    tiny, one = torch.tensor([1e-60, 1.0], dtype=torch.float64)
-    assert loss(tiny, one).item() == 100.0
+    assert loss(*torch.tensor([1e-60, 1.0], dtype=torch.float64)).item() == 100.0
 
 
 def test_bce_gradients_are_not_clamped_with_it():

@@ -114,10 +114,11 @@ def test_dropout_of_complex_numbers():
 
     So does ``nn.Dropout1d``, for a whole channel (:issue:`80256`).
     """
-    for layer in (nn.Dropout(0.5), nn.Dropout1d(0.5)):
-        result = layer(torch.full((1, 100, 1), 1 + 3j))
+    for make in (nn.Dropout, nn.Dropout1d):
+        for inplace in (False, True):
+            result = make(0.75, inplace)(torch.full((1, 100, 1), 1 + 3j))
 
-        assert set(result.flatten().tolist()) == {0j, 2 + 6j}
+            assert set(result.flatten().tolist()) == {0j, 4 + 12j}
 
 
 @pytest.mark.before("2.15")

@@ -115,6 +115,7 @@ def test_padding_same_keeps_the_size(layer, sizes, kernel, mode):
     for dilation in (1, 2):
         same = layer(2, 3, kernel[: len(sizes)], padding="same", dilation=dilation, padding_mode=mode)
         assert same(torch.rand(1, 2, *sizes)).shape == (1, 3, *sizes)
+    assert layer(2, 3, kernel[: len(sizes)], padding="same")(torch.rand(2, *sizes)).shape == (3, *sizes)
     with pytest.raises(ValueError, match="not supported for strided convolutions"):
         layer(2, 3, kernel[: len(sizes)], (2, 1, 1)[: len(sizes)], padding="same", padding_mode=mode)
 

@@ -17,14 +17,14 @@ def test_a_kernel_that_is_larger(make):
     it with small images.
     """
     dims = int(make.__name__[4])
-    x = torch.rand(2, 1, *[4] * dims)
+    x = torch.rand(2, 1, *[9, 8, 4][-dims:])
 
     for layer in (make(1, 1, 3, dilation=2), make(1, 1, 7, padding=1)):
         with pytest.raises(RuntimeError, match="Kernel size can't be greater than actual input size"):
             layer(x)
 
-    assert make(1, 1, 3, dilation=2, padding=1)(x).shape == (2, 1, *[2] * dims)
-    assert make(1, 1, 6, padding=1)(x).shape == (2, 1, *[1] * dims)
+    assert make(1, 1, 3, dilation=2, padding=1)(x).shape == (2, 1, *[7, 6, 2][-dims:])
+    assert make(1, 1, 6, padding=1)(x).shape == (2, 1, *[6, 5, 1][-dims:])
 
 
 @pytest.mark.parametrize("make", [nn.MaxPool2d, nn.AvgPool2d])
@@ -55,8 +55,9 @@ def test_bytes_are_not_cast():
         RuntimeError, match=r"Input type \(unsigned char\) and bias type \(float\) should be the same"
     ):
         layer(image)
-    with pytest.raises(RuntimeError, match=r"must have the same dtype|expected scalar type"):
-        nn.Linear(2, 1)(image)
+    for integers in (image, image.int(), image.long()):
+        with pytest.raises(RuntimeError, match=r"must have the same dtype|expected scalar type"):
+            nn.Linear(2, 1)(integers)
 
     assert layer(image.float() / 255).shape == (1, 1, 2, 2)
 

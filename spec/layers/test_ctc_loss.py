@@ -41,9 +41,11 @@ def test_ctc_takes_integers_of_any_kind(dtype):
     log_probs, labels, loss = torch.randn(6, 2, 4).log_softmax(2), torch.tensor(LABELS), nn.CTCLoss()
     lengths = torch.tensor([6, 5]), torch.tensor([3, 2])
 
-    result = loss(log_probs, labels.to(dtype), *[length.to(dtype) for length in lengths])
+    wanted = loss(log_probs, labels, *lengths)
 
-    assert torch.equal(result, loss(log_probs, labels, *lengths))
+    for targets in (labels, labels.flatten()[:5]):
+        result = loss(log_probs, targets.to(dtype), *[length.to(dtype) for length in lengths])
+        assert torch.equal(result, wanted)
 
 
 @pytest.mark.needs("cuda")
@@ -135,6 +137,8 @@ def test_zero_infinity_clears_the_gradients():
 
     assert cleared[0] == 0
     assert cleared[1] > 0
+    mean = nn.CTCLoss(zero_infinity=True)(given, torch.tensor(LABELS), *lengths)
+    assert torch.allclose(mean, cleared[1] / 3 / 2)
     assert given.grad[:, 0].tolist() == [[0.0] * 4] * 6
     assert default.grad[:2, 0].isnan().all()
     assert torch.equal(given.grad[:, 1], default.grad[:, 1])

@@ -52,6 +52,8 @@ def test_offsets_say_where_bags_begin():
     assert layer(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [14.0, 140.0], [8.0, 80.0]]
     largest = nn.EmbeddingBag.from_pretrained(TABLE, mode="max")
     assert largest(x, torch.tensor([0, 1, 4])).tolist() == [[1.0, 10.0], [8.0, 80.0], [8.0, 80.0]]
+    mean = nn.EmbeddingBag.from_pretrained(TABLE)
+    assert mean(x, torch.tensor([0, 1, 3])).tolist() == [[1.0, 10.0], [3.0, 30.0], [8.0, 80.0]]
     with pytest.raises(RuntimeError, match=r"offsets\[0\] has to be 0"):
         layer(x, torch.tensor([1, 2]))
 
@@ -250,6 +252,9 @@ def test_gradients_may_be_scaled_by_frequency():
     scaled.zero_grad()
     scaled(x.flatten(), torch.tensor([0, 1, 4])).sum().backward()
     assert scaled.weight.grad.flatten().tolist() == [0.0, 1.0, 1.0, 1.0]
+    mean = nn.EmbeddingBag(4, 1, mode="mean", scale_grad_by_freq=True)
+    mean(x).sum().backward()
+    assert mean.weight.grad.flatten().tolist() == [0.0, 0.5, 0.5, 0.5]
 
 
 @pytest.mark.before("2.14")
@@ -284,16 +289,20 @@ def test_the_maximum_takes_no_such_option(option, message):
         layer(torch.tensor([[0, 1]]))
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 @pytest.mark.parametrize("index", [5, -1], ids=["beyond", "negative"])
-def test_an_index_outside_the_table_of_a_bag(index):
+def test_an_index_outside_the_table_of_a_bag(index, mode):
     """On CPU ``nn.EmbeddingBag`` raises ``RuntimeError``, not ``IndexError``, for an index outside its table.
 
-    The message tells the index and where it stands. See also
+    The message tells the index and, unless ``mode="max"``, where it stands. See also
     :ref:`layers.embeddings.an_index_outside_the_table`
     """
-    layer = nn.EmbeddingBag(5, 3, device="cpu")
+    layer = nn.EmbeddingBag(5, 3, mode=mode, device="cpu")
+    message = f"found idx to be {index}$" if mode == "max" else rf"Index 1 .*{index}\b"
+    bag, begin = torch.tensor([2, index], device="cpu"), torch.tensor([0], device="cpu")
 
-    with pytest.raises(RuntimeError, match=rf"Index 1 .*{index}\b"):
-        layer(torch.tensor([[2, index]], device="cpu"))
+    for given in ((bag[None],), (bag, begin)):
+        with pytest.raises(RuntimeError, match=message):
+            layer(*given)
 
     assert torch.equal(layer(torch.tensor([[4]], device="cpu")), layer.weight[[4]])

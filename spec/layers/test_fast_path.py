@@ -28,6 +28,7 @@ def test_when_attention_takes_the_fast_path(monkeypatch):
         assert layer(x, x, x) == "fused"
         assert more(x, x, x) != "fused"
         assert layer(x, x.clone(), x) != "fused"
+        assert layer(x.clone(), x, x) != "fused"
         assert layer(x, x, x[:]) != "fused"
         assert isinstance(layer(one, one, one), tuple)
         assert sequence_first(x, x, x) != "fused"

@@ -3,6 +3,8 @@
 These layers have no parameters; they only move elements about, and ``nn.Fold`` adds some of them up.
 """
 
+import re
+
 import pytest
 import torch
 from torch import nn
@@ -72,8 +74,10 @@ def test_folding_needs_the_number_of_windows():
     """
     columns = nn.Unfold(2)(IMAGE)
 
-    with pytest.raises(RuntimeError, match="to match the calculated number of sliding blocks 3 \\* 3 = 9"):
-        nn.Fold((4, 4), 2)(columns)
+    for size, windows in (((4, 4), "3 * 3 = 9"), ((2, 3), "1 * 2 = 2")):
+        message = re.escape(f"to match the calculated number of sliding blocks {windows}")
+        with pytest.raises(RuntimeError, match=message):
+            nn.Fold(size, 2)(columns)
     with pytest.raises(RuntimeError, match="to be divisible by the product of kernel_size"):
         nn.Fold((3, 3), 2)(columns[:, :3])
     with pytest.raises(RuntimeError, match=r"calculated shape of the array of sliding blocks as \(0, 0\)"):
@@ -98,11 +102,12 @@ def test_shuffled_pixels():
 
 def test_unshuffled_pixels():
     """``nn.PixelUnshuffle`` is the inverse of ``nn.PixelShuffle``: blocks become channels."""
-    image = torch.rand(2, 3, 4, 6)
+    image = torch.rand(2, 3, 6, 12)
 
     assert nn.PixelUnshuffle(2)(torch.arange(4.0).view(1, 1, 2, 2)).flatten().tolist() == [0, 1, 2, 3]
-    assert nn.PixelUnshuffle(2)(image).shape == (2, 12, 2, 3)
-    assert torch.equal(nn.PixelShuffle(2)(nn.PixelUnshuffle(2)(image)), image)
+    assert nn.PixelUnshuffle(2)(image).shape == (2, 12, 3, 6)
+    for factor in (2, 3):
+        assert torch.equal(nn.PixelShuffle(factor)(nn.PixelUnshuffle(factor)(image)), image)
     assert torch.equal(nn.PixelUnshuffle(2)(image)[:, 1], image[:, 0, ::2, 1::2])
 
 
@@ -124,10 +129,10 @@ def test_shuffled_channels():
 
     It draws no random numbers. The groups have to divide the channels.
     """
-    channels = torch.arange(6.0).view(1, 6, 1, 1)
+    channels = torch.arange(72.0).view(2, 6, 2, 3)
 
-    assert nn.ChannelShuffle(2)(channels).flatten().tolist() == [0, 3, 1, 4, 2, 5]
-    assert nn.ChannelShuffle(3)(channels).flatten().tolist() == [0, 2, 4, 1, 3, 5]
+    assert torch.equal(nn.ChannelShuffle(2)(channels), channels[:, [0, 3, 1, 4, 2, 5]])
+    assert torch.equal(nn.ChannelShuffle(3)(channels), channels[:, [0, 2, 4, 1, 3, 5]])
     assert torch.equal(nn.ChannelShuffle(3)(nn.ChannelShuffle(2)(channels)), channels)
     with pytest.raises(RuntimeError, match="Got 6 channels and 4 groups"):
         nn.ChannelShuffle(4)(channels)

@@ -81,14 +81,14 @@ def test_beyond_the_border():
 
     A point that is NaN gives NaN with zeros, and counts as -1 with ``"border"``.
     """
-    points = torch.tensor([[[[2.0, 0.0], [-3.0, 0.0], [1.5, 0.0]]]])
+    points = torch.tensor([[[[2.0, 0.0], [-3.0, 0.0], [1.5, 0.0], [0.0, 2.0]]]])
     found = {
         mode: F.grid_sample(IMAGE, points, padding_mode=mode, align_corners=True).flatten().tolist()
         for mode in ("zeros", "border", "reflection")
     }
     lost = torch.tensor([[[[math.nan, 0.0]]]])
 
-    assert found == {"zeros": [0, 0, 3], "border": [6, 4, 6], "reflection": [5, 6, 5.5]}
+    assert found == {"zeros": [0, 0, 3, 0], "border": [6, 4, 6, 8], "reflection": [5, 6, 5.5, 5]}
     assert math.isnan(F.grid_sample(IMAGE, lost, align_corners=True).item())
     assert F.grid_sample(IMAGE, lost, padding_mode="border", align_corners=True).item() == 4.0
 

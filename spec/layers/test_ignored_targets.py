@@ -26,6 +26,8 @@ def test_nothing_is_left():
     assert scores.grad.tolist() == [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     assert nn.CrossEntropyLoss(reduction="sum")(scores, ignored).item() == 0.0
     assert nn.CrossEntropyLoss(label_smoothing=0.25)(scores, ignored).isnan()
+    assert nn.CrossEntropyLoss()(scores.T[None], ignored[None]).isnan()
+    assert nn.CrossEntropyLoss(reduction="sum")(scores.T[None], ignored[None]).item() == 0.0
 
 
 @pytest.mark.parametrize("make", [nn.CrossEntropyLoss, nn.MSELoss, nn.BCEWithLogitsLoss])

@@ -66,10 +66,11 @@ def test_rms_norm_keeps_the_shape():
 
 
 @pytest.mark.parametrize("leading", [(), (4,), (4, 5), (0, 5)], ids=["none", "batch", "two", "empty"])
-def test_bilinear_works_on_the_last_dimensions(leading):
+@pytest.mark.parametrize("bias", [True, False])
+def test_bilinear_works_on_the_last_dimensions(leading, bias):
     """:class:`~torch.nn.Bilinear` joins the last dimensions of its inputs; all those before stay."""
-    layer, x, y = nn.Bilinear(2, 3, 6), torch.rand(*leading, 2), torch.rand(*leading, 3)
-    wanted = torch.einsum("...i,kij,...j->...k", x, layer.weight, y) + layer.bias
+    layer, x, y = nn.Bilinear(2, 3, 6, bias), torch.rand(*leading, 2), torch.rand(*leading, 3)
+    wanted = torch.einsum("...i,kij,...j->...k", x, layer.weight, y) + (layer.bias if bias else 0)
 
     assert layer(x, y).shape == (*leading, 6)
     assert torch.allclose(layer(x, y), wanted, atol=1e-6)

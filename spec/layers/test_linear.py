@@ -82,10 +82,11 @@ def test_linear_without_bias_is_the_product_alone():
 
 
 @pytest.mark.parametrize("leading", [(), (4,), (4, 5), (0, 5)], ids=["none", "batch", "two", "empty"])
-def test_linear_works_on_the_last_dimension(leading):
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_works_on_the_last_dimension(leading, bias):
     """:class:`~torch.nn.Linear` transforms the last dimension of its input; all dimensions before it stay."""
-    layer, x = nn.Linear(2, 3), torch.rand(*leading, 2)
-    rows = x.reshape(-1, 2) @ layer.weight.T + layer.bias
+    layer, x = nn.Linear(2, 3, bias), torch.rand(*leading, 2)
+    rows = x.reshape(-1, 2) @ layer.weight.T + (layer.bias if bias else 0)
 
     assert layer(x).shape == (*leading, 3)
     assert torch.allclose(layer(x), rows.view(*leading, 3), atol=1e-6)

@@ -98,20 +98,24 @@ def test_bce_refuses_a_target_of_another_dtype(dtype, name):
     """
     probabilities, labels = torch.tensor([0.25, 0.5]), torch.tensor([1, 0])
 
-    with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
-        nn.BCELoss()(probabilities, labels.to(dtype))
+    for reduction in ("mean", "sum", "none"):
+        with pytest.raises(RuntimeError, match=f"Found dtype {name} but expected Float"):
+            nn.BCELoss(reduction=reduction)(probabilities, labels.to(dtype))
 
     assert nn.BCELoss()(probabilities, labels.float()).item() == pytest.approx(1.5 * math.log(2))
 
 
-def test_logits_refuse_integer_targets():
+@pytest.mark.parametrize(("dtype", "name"), [(torch.int64, "Long"), (torch.int32, "Int")])
+def test_logits_refuse_integer_targets(dtype, name):
     """``nn.BCEWithLogitsLoss`` and ``KLDivLoss`` raise ``RuntimeError`` for a target of integers."""
-    logits = torch.tensor([0.25, 0.5])
+    logits, integers = torch.tensor([0.25, 0.5]), torch.tensor([1, 0], dtype=dtype)
+    message = f"result type Float can't be cast to the desired output type {name}"
 
-    with pytest.raises(RuntimeError, match="result type Float can't be cast to the desired output type Long"):
-        nn.BCEWithLogitsLoss()(logits, torch.tensor([1, 0]))
-    with pytest.raises(RuntimeError, match="Integral inputs not supported"):
-        nn.KLDivLoss(reduction="sum")(logits, torch.tensor([1, 0]))
+    for reduction in ("mean", "sum", "none"):
+        with pytest.raises(RuntimeError, match=message):
+            nn.BCEWithLogitsLoss(reduction=reduction)(logits, integers)
+        with pytest.raises(RuntimeError, match="Integral inputs not supported"):
+            nn.KLDivLoss(reduction=reduction)(logits, integers)
 
 
 @pytest.mark.parametrize(("make", "expected"), [(nn.L1Loss, [0.5, -0.5]), (nn.SmoothL1Loss, [0.25, -0.5])])
@@ -134,8 +138,11 @@ def test_class_indices_of_floats_are_named(make, dtype, name):
 
     Labels read from a CSV file or through ``torch.Tensor(labels)`` are floats: call ``labels.long()``.
     """
-    with pytest.raises(RuntimeError, match=f"expected target dtype to be Long or Byte, but got {name}"):
-        make()(torch.tensor(SCORES), torch.tensor([0, 1]).to(dtype))
+    scores, classes = torch.tensor(SCORES), torch.tensor([0, 1]).to(dtype)
+
+    for given in ((scores, classes), (scores[0], classes[0]), (scores.T[None], classes[None])):
+        with pytest.raises(RuntimeError, match=f"expected target dtype to be Long or Byte, but got {name}"):
+            make()(*given)
 
 
 @pytest.mark.before("2.12")
@@ -146,8 +153,11 @@ def test_class_indices_of_floats_were_named(make, dtype, name):
 
     The target is meant, not the scores: call ``labels.long()``.
     """
-    with pytest.raises(RuntimeError, match=f"expected scalar type Long but found {name}"):
-        make()(torch.tensor(SCORES), torch.tensor([0, 1]).to(dtype))
+    scores, classes = torch.tensor(SCORES), torch.tensor([0, 1]).to(dtype)
+
+    for given in ((scores, classes), (scores[0], classes[0]), (scores.T[None], classes[None])):
+        with pytest.raises(RuntimeError, match=f"expected scalar type Long but found {name}"):
+            make()(*given)
 
 
 @pytest.mark.parametrize("make", [nn.CrossEntropyLoss, nn.NLLLoss])
@@ -158,11 +168,13 @@ def test_class_weights_have_the_dtype_of_the_scores(make):
     Weights that scikit-learn or NumPy computed are float64: ``torch.tensor(weights, dtype=torch.float32)``.
     """
     weights, target = torch.tensor([1.0, 2.0, 4.0]).double(), torch.tensor([0, 1])
+    scores, loss = torch.tensor(SCORES), make(weight=weights)
 
-    with pytest.raises(RuntimeError, match="expected scalar type Float but found Double"):
-        make(weight=weights)(torch.tensor(SCORES), target)
+    for given in ((scores, target), (scores[0], target[0]), (scores.T[None], target[None])):
+        with pytest.raises(RuntimeError, match="expected scalar type Float but found Double"):
+            loss(*given)
 
-    assert make(weight=weights)(torch.tensor(SCORES).double(), target).dtype is torch.float64
+    assert loss(scores.double(), target).dtype is torch.float64
 
 
 @pytest.mark.parametrize("make", [nn.CrossEntropyLoss, nn.NLLLoss])

@@ -112,7 +112,8 @@ def test_hinge_embedding_pulls_and_pushes():
     """``HingeEmbeddingLoss`` is the input for a target of 1, ``max(0, margin - input)`` for one of -1."""
     x, y = torch.tensor([0.5, 3.0, 0.5, 3.0]), torch.tensor([1.0, 1.0, -1.0, -1.0])
 
-    assert nn.HingeEmbeddingLoss(margin=2.0, reduction="none")(x, y).tolist() == [0.5, 3, 1.5, 0]
+    for target in (y, y.long()):
+        assert nn.HingeEmbeddingLoss(margin=2.0, reduction="none")(x, target).tolist() == [0.5, 3, 1.5, 0]
     assert nn.HingeEmbeddingLoss(margin=2.0, reduction="sum")(x, y).item() == 5
 
 

@@ -243,7 +243,10 @@ def test_ignored_targets_are_not_smoothed(weight, reduction):
     scores, classes = torch.randn(4, 3), torch.tensor([-100, 2, -100, 1])
     loss = nn.CrossEntropyLoss(weight, label_smoothing=0.25, reduction=reduction)
 
-    torch.testing.assert_close(loss(scores, classes), loss(scores[[1, 3]], torch.tensor([2, 1])))
+    left = loss(scores[[1, 3]], torch.tensor([2, 1]))
+
+    torch.testing.assert_close(loss(scores, classes), left)
+    torch.testing.assert_close(loss(scores.T[None], classes[None]), left)
 
 
 def test_a_negative_smoothing_is_none():

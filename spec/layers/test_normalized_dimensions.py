@@ -65,8 +65,9 @@ def test_another_number_of_channels():
     """
     x = torch.rand(2, 4, 5, 5)
 
-    with pytest.raises(RuntimeError, match="running_mean should contain 4 elements not 3"):
-        nn.BatchNorm2d(3)(x)
+    for layer in (nn.BatchNorm2d(3), nn.BatchNorm2d(3).eval()):
+        with pytest.raises(RuntimeError, match="running_mean should contain 4 elements not 3"):
+            layer(x)
     with pytest.raises(RuntimeError, match=r"got weight of shape \[3\] and input of shape \[2, 4, 5, 5\]"):
         nn.GroupNorm(1, 3)(x)
     with pytest.raises(RuntimeError, match="weight should contain 4 elements not 3"):
@@ -138,8 +139,10 @@ def test_an_empty_batch_is_normalized(shape):
     It counts it all the same.
     """
     layer = nn.BatchNorm1d(3)
+    nn.init.constant_(layer.running_mean, 2.0)
+    nn.init.constant_(layer.running_var, 5.0)
 
     assert layer(torch.rand(shape)).shape == shape
     assert layer.num_batches_tracked.item() == 1
-    assert layer.running_mean.tolist() == [0.0, 0.0, 0.0]
-    assert layer.running_var.tolist() == [1.0, 1.0, 1.0]
+    assert layer.running_mean.tolist() == [2.0, 2.0, 2.0]
+    assert layer.running_var.tolist() == [5.0, 5.0, 5.0]

@@ -117,12 +117,13 @@ def test_padding_is_half_a_kernel_at_most(layer):
     The error comes at the call, not at construction. With at most half, each window covers some input. To pad
     more, use :func:`F.pad <torch.nn.functional.pad>` before.
     """
-    x = torch.ones(1, 1, 6, 6)[(0,) * (layer in (nn.MaxPool1d, nn.AvgPool1d))]
-    too_much = layer(3, padding=2)
+    row = layer in (nn.MaxPool1d, nn.AvgPool1d)
+    x, uneven = torch.ones(1, 1, 6, 6)[(0,) * row], [] if row else [(0, 2), (2, 0)]
 
     assert layer(4, padding=2)(x).shape[-1] == 2
-    with pytest.raises(RuntimeError, match="should be at most half of"):
-        too_much(x)
+    for too_much in [layer(3, padding=padding) for padding in (2, *uneven)]:
+        with pytest.raises(RuntimeError, match="should be at most half of"):
+            too_much(x)
 
 
 def test_indices_of_maxima_are_flat():

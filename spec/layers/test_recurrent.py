@@ -176,12 +176,14 @@ def test_the_two_directions_are_concatenated():
     The state of the way back belongs to the first step, where it ends: ``output[-1]`` has seen one step of
     it.
     """
-    layer = nn.LSTM(5, 3, bidirectional=True)
+    layer, forward, x = nn.LSTM(5, 3, bidirectional=True), nn.LSTM(5, 3), torch.rand(4, 2, 5)
+    forward.load_state_dict(layer.state_dict(), strict=False)
 
-    output, (hidden, cell) = layer(torch.rand(4, 2, 5))
+    output, (hidden, cell) = layer(x)
 
     assert output.shape == (4, 2, 6)
     assert cell.shape == (2, 2, 3)
+    assert torch.allclose(cell[0], forward(x)[1][1][0], atol=1e-6)
     assert torch.equal(output[-1, :, :3], hidden[0])
     assert torch.equal(output[0, :, 3:], hidden[1])
 

@@ -126,6 +126,32 @@ def test_the_first_state_can_be_learned(make):
         torch.testing.assert_close(both, one + other)
 
 
+@pytest.mark.since("2.1")
+def test_sequences_without_steps():
+    """``nn.LSTM`` raises ``RuntimeError`` for sequences of length 0, as ``nn.RNN`` and ``GRU`` do.
+
+    A text that is empty after cleaning makes such a sequence: leave it out.
+    """
+    for make in (nn.LSTM, nn.RNN, nn.GRU):
+        for options, shape in (({}, (0, 4, 2)), ({"batch_first": True}, (4, 0, 2)), ({}, (0, 2))):
+            with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0 in RNN"):
+                make(2, 3, **options)(torch.rand(shape))
+
+
+@pytest.mark.before("2.1")
+def test_an_lstm_took_sequences_without_steps():
+    """``nn.LSTM`` takes sequences of length 0, and returns an output without steps.
+
+    ``nn.RNN`` and ``GRU`` raise ``RuntimeError``.
+    """
+    x = torch.rand(0, 4, 2)
+
+    assert nn.LSTM(2, 3)(x)[0].shape == (0, 4, 3)
+    for make in (nn.RNN, nn.GRU):
+        with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0 in RNN"):
+            make(2, 3)(x)
+
+
 def test_states_of_another_batch():
     """``nn.LSTM`` raises ``RuntimeError`` naming ``hidden[0]`` or ``hidden[1]`` for a state of another batch
     size.

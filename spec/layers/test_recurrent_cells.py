@@ -137,3 +137,7 @@ def test_sizes_of_a_cell_are_examined(make):
         call(3, 2, 6)
     with pytest.raises(RuntimeError, match=r"batch size 2 doesn't match hidden0? batch size 7"):
         call(3, 7, 4)
+    memories = ("inconsistent hidden_size: got 6", (2, 6)), ("batch size 2 doesn't match hidden", (7, 4))
+    for message, shape in memories:
+        with pytest.raises(RuntimeError, match=message):
+            nn.LSTMCell(3, 4)(torch.zeros(2, 3), (torch.zeros(2, 4), torch.zeros(shape)))

@@ -64,13 +64,13 @@ def test_two_layers_are_one_after_the_other(make):
         return (h, c) if make is nn.LSTM else h
 
     output, state = both(x, given(0, 1))
-    middle, _ = first(x, given(0))
-    result, _ = second(middle, given(1))
+    middle, lower = first(x, given(0))
+    result, upper = second(middle, given(1))
 
-    hidden = state[0] if make is nn.LSTM else state
     assert torch.allclose(output, result, atol=1e-6)
-    assert torch.allclose(hidden[0], middle[-1], atol=1e-6)
-    assert torch.allclose(hidden[1], result[-1], atol=1e-6)
+    ends = zip(state, lower, upper, strict=True) if make is nn.LSTM else [(state, lower, upper)]
+    for end, *ours in ends:
+        assert torch.allclose(end, torch.cat(ours), atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
@@ -96,6 +96,9 @@ def test_the_second_direction_goes_back(make):
     assert torch.allclose(again[-1], back(x[-1:])[0][0], atol=1e-6)
     assert torch.equal(hidden[0], there[-1])
     assert torch.equal(hidden[1], again[0])
+    if make is nn.LSTM:
+        cells = torch.cat([forward(x)[1][1], back(x.flip(0))[1][1]])
+        assert torch.allclose(state[1], cells, atol=1e-6)
 
 
 def test_the_reverse_parameters_of_an_lstm():

@@ -105,8 +105,9 @@ def test_batch_norm_needs_its_statistics_resized():
     layer = nn.BatchNorm1d(3)
     layer.weight, layer.bias = nn.Parameter(torch.ones(5)), nn.Parameter(torch.ones(5))
 
-    with pytest.raises(RuntimeError, match="running_mean should contain 5 elements not 3"):
-        layer(torch.rand(4, 5))
+    for mode in (False, True):
+        with pytest.raises(RuntimeError, match="running_mean should contain 5 elements not 3"):
+            layer.train(mode)(torch.rand(4, 5))
     layer.running_mean = torch.zeros(5)
     with pytest.raises(RuntimeError, match="running_var should contain 5 elements not 3"):
         layer(torch.rand(4, 5))

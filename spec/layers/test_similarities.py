@@ -51,6 +51,8 @@ def test_a_zero_vector_has_a_cosine_of_zero():
     cosine.backward()
 
     assert cosine.item() == 0.0
+    for other in (FIRST[1], torch.zeros(2)):
+        assert nn.CosineSimilarity(dim=0)(other, torch.zeros(2)).item() == 0.0
     assert zeros.grad.tolist() == pytest.approx([1e8, 0.0])
     assert F.cosine_similarity(FIRST * 1e-6, FIRST).tolist() == pytest.approx([1.0, 1.0])
     assert nn.CosineSimilarity(eps=10.0)(FIRST, FIRST).tolist() == pytest.approx([0.01, 0.25])

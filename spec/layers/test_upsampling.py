@@ -62,12 +62,11 @@ def test_a_number_for_each_spatial_dimension():
     ]
     assert F.interpolate(image, size=(3, 1)).tolist() == [[[[1.0], [1.0], [3.0]]]]
     assert F.interpolate(image, size=4).shape == (1, 1, 4, 4)
-    with pytest.raises(
-        ValueError, match="Input and scale_factor must have the same number of spatial dimensions"
-    ):
-        F.interpolate(image, scale_factor=(2,))
-    with pytest.raises(ValueError, match="Input and output must have the same number of spatial dimensions"):
-        F.interpolate(image[0], size=(4, 4))
+    for numbers in ((2,), (2, 3, 4)):
+        for name, word in (("scale_factor", "scale_factor"), ("size", "output")):
+            message = f"Input and {word} must have the same number of spatial dimensions"
+            with pytest.raises(ValueError, match=message):
+                F.interpolate(image, **{name: numbers})
 
 
 def test_a_scale_may_be_recomputed():
