@@ -93,10 +93,12 @@ def test_state_dict_keys_start_with_module(ranks):
     """
 
     def wrap(rank):
-        model = DDP(nn.Linear(2, 3))
+        model = DDP(nn.Sequential(nn.BatchNorm1d(3, affine=False), nn.Linear(3, 1)))
         return list(model.state_dict()), [name for name, _ in model.named_parameters()]
 
-    assert ranks(wrap) == [(["module.weight", "module.bias"], ["module.weight", "module.bias"])] * 2
+    buffers = [f"module.0.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")]
+    parameters = ["module.1.weight", "module.1.bias"]
+    assert ranks(wrap) == [([*buffers, *parameters], parameters)] * 2
 
 
 @pytest.mark.needs("distributed")

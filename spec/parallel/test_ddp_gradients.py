@@ -23,11 +23,11 @@ def test_gradients_are_averaged(ranks):
     """
 
     def train(rank):
-        model = DDP(nn.Linear(2, 1, bias=False))
-        model(torch.tensor([[rank + 1.0, 10.0]])).sum().backward()
-        return model.module.weight.grad.tolist()
+        model = DDP(nn.Sequential(nn.Identity(), nn.Linear(2, 1)))
+        (model(torch.tensor([[rank + 1.0, 10.0]])) * (rank + 1)).sum().backward()
+        return [p.grad.tolist() for p in model.module.parameters()]
 
-    assert ranks(train) == [[[1.5, 10.0]], [[1.5, 10.0]]]
+    assert ranks(train) == [[[[2.5, 15.0]], [1.5]]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -79,16 +79,15 @@ def test_no_sync_keeps_gradients_local(ranks):
     """
 
     def train(rank):
-        model = DDP(nn.Linear(1, 1, bias=False))
-        x = torch.tensor([[rank + 1.0]])
+        model = DDP(nn.Linear(1, 1))
         with model.no_sync():
-            for scale in (1, 3):
-                model(x * scale).sum().backward()
-        local = model.module.weight.grad.item()
-        model(x * 10).sum().backward()
-        return local, model.module.weight.grad.item()
+            for scale in (1.0, 3.0):
+                (model(torch.tensor([[scale]])) * (rank + 1)).sum().backward()
+        local = [p.grad.item() for p in model.parameters()]
+        (model(torch.tensor([[10.0]])) * (rank + 1)).sum().backward()
+        return local, [p.grad.item() for p in model.parameters()]
 
-    assert ranks(train) == [(4.0, 21.0), (8.0, 21.0)]
+    assert ranks(train) == [([4.0, 2.0], [21.0, 4.5]), ([8.0, 4.0], [21.0, 4.5])]
 
 
 @pytest.mark.needs("distributed")
