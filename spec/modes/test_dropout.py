@@ -101,12 +101,12 @@ def test_backward_uses_the_same_mask():
     """The backward pass of :class:`nn.Dropout <torch.nn.Dropout>` uses the same random mask as the forward
     pass.
     """
-    for inplace in (False, True):
+    for p, inplace, values in ((0.75, False, [0.0, 4.0]), (0.75, True, [0.0, 4.0]), (1.0, False, [0.0])):
         x = torch.ones(100, requires_grad=True)
-        out = nn.Dropout(0.75, inplace)(x.clone())
+        out = nn.Dropout(p, inplace)(x.clone())
         out.sum().backward()
         assert torch.equal(x.grad, out)
-        assert x.grad.unique().tolist() == [0.0, 4.0]
+        assert x.grad.unique().tolist() == values
 
 
 @pytest.mark.parametrize(("p", "left"), [(0, 3.0), (0.0, 3.0), (1, 0.0), (1.0, 0.0)])

@@ -21,7 +21,7 @@ def test_register_buffer_registers():
     :meth:`~torch.nn.Module.parameters`, in which they are not.
     """
     net, mean, mask = nn.Module(), torch.rand(2, requires_grad=True), torch.tensor([True, False])
-    returned = [net.register_buffer("mean", mean), net.register_buffer("mask", mask)]
+    returned = [net.register_buffer("mean", mean), net.register_buffer(name="mask", tensor=mask)]
 
     assert returned == [None, None]
     assert net.mean is mean

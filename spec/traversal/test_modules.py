@@ -20,7 +20,7 @@ def test_the_module_itself_comes_first():
 
     A loop that needs only the layers tests their type, or uses :meth:`~torch.nn.Module.children`.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1), nn.ModuleList())
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1), nn.ParameterList())
 
     assert list(net.modules()) == [net, net[0], net[0][0], net[0][1], net[1], net[2]]
 
