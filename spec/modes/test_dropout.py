@@ -55,7 +55,7 @@ def test_evaluation_does_nothing(layer, shape):
     net, x = layer(1.0), torch.rand(shape) + 1
 
     assert torch.equal(net.eval()(x), x)
-    assert torch.equal(layer(0.99, inplace=True).eval()(x.clone()), x)
+    assert torch.equal(torch.no_grad()(layer(0.99, inplace=True).eval())(x.clone()), x)
     assert not torch.equal(net.train()(x), x)
 
 
@@ -204,9 +204,9 @@ def test_a_sample_without_a_batch(layer, shape):
     """:class:`nn.Dropout1d <torch.nn.Dropout1d>` and :class:`nn.Dropout3d <torch.nn.Dropout3d>` accept a
     single sample without a batch dimension.
     """
-    out = layer(0.25)(torch.full(shape, 3.0))
+    out, same = [layer(0.25).train(training)(torch.full(shape, 3.0)) for training in (True, False)]
 
-    assert out.shape == shape
+    assert out.shape == same.shape == shape
     assert out.flatten(1)[:, 0].unique().tolist() == [0.0, 4.0]
     assert torch.equal(out.flatten(1), out.flatten(1)[:, :1].expand(-1, out[0].numel()))
 

@@ -35,6 +35,7 @@ def test_each_sample_is_normalised(layer, shape):
 
     torch.testing.assert_close(net.train()(x), wanted)
     torch.testing.assert_close(net.eval()(x), wanted)
+    torch.testing.assert_close(torch.no_grad()(net)(x), wanted)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

@@ -162,6 +162,8 @@ def test_memo_leaves_modules_out():
     for once in (True, False):
         walk = list(net.named_modules({net[0]}, remove_duplicate=once))
         assert walk == [("", net), ("1", net[1]), ("2", act)]
+        names = [name for name, _ in net.named_modules({net[0][0]}, remove_duplicate=once)]
+        assert names == (["", "0", "0.1", "1"] if once else ["", "0", "0.1", "1", "2"])
     assert list(net.named_modules({net})) == []
 
 

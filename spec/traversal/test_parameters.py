@@ -182,7 +182,7 @@ def test_a_shared_parameter_is_walked_once():
     net.decoder = nn.Sequential(nn.Linear(3, 3, bias=False))
     net.decoder[0].weight = net.encoder.weight
     net.scale = nn.Parameter(torch.rand(3))
-    net.encoder.scale = net.scale
+    net.encoder.gain = net.scale
 
     assert [name for name, _ in net.named_parameters()] == ["scale", "encoder.weight"]
     assert [parameter is net.scale for parameter in net.parameters()] == [True, False]
