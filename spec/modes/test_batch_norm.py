@@ -253,9 +253,9 @@ def test_affine_scales_and_shifts(layer, shape):
 
     for training in (True, False):
         first, second = plain.train(training)(x).unbind(1)
-        torch.testing.assert_close(
-            net.train(training)(x), torch.stack([first * 2 + 5, second * 3 + 7], dim=1)
-        )
+        wanted = torch.stack([first * 2 + 5, second * 3 + 7], dim=1)
+        torch.testing.assert_close(net.train(training)(x), wanted)
+    torch.testing.assert_close(torch.no_grad()(net)(x), wanted)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

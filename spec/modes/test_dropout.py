@@ -55,7 +55,7 @@ def test_evaluation_does_nothing(layer, shape):
     net, x = layer(1.0), torch.rand(shape) + 1
 
     assert torch.equal(net.eval()(x), x)
-    assert torch.equal(layer(0.99, inplace=True).eval()(x.clone()), x)
+    assert torch.equal(torch.no_grad()(layer(0.99, inplace=True).eval())(x.clone()), x)
     assert not torch.equal(net.train()(x), x)
 
 
@@ -101,12 +101,12 @@ def test_backward_uses_the_same_mask():
     """The backward pass of :class:`nn.Dropout <torch.nn.Dropout>` uses the same random mask as the forward
     pass.
     """
-    for inplace in (False, True):
+    for p, inplace, values in ((0.75, False, [0.0, 4.0]), (0.75, True, [0.0, 4.0]), (1.0, False, [0.0])):
         x = torch.ones(100, requires_grad=True)
-        out = nn.Dropout(0.75, inplace)(x.clone())
+        out = nn.Dropout(p, inplace)(x.clone())
         out.sum().backward()
         assert torch.equal(x.grad, out)
-        assert x.grad.unique().tolist() == [0.0, 4.0]
+        assert x.grad.unique().tolist() == values
 
 
 @pytest.mark.parametrize(("p", "left"), [(0, 3.0), (0.0, 3.0), (1, 0.0), (1.0, 0.0)])
@@ -204,9 +204,9 @@ def test_a_sample_without_a_batch(layer, shape):
     """:class:`nn.Dropout1d <torch.nn.Dropout1d>` and :class:`nn.Dropout3d <torch.nn.Dropout3d>` accept a
     single sample without a batch dimension.
     """
-    out = layer(0.25)(torch.full(shape, 3.0))
+    out, same = [layer(0.25).train(training)(torch.full(shape, 3.0)) for training in (True, False)]
 
-    assert out.shape == shape
+    assert out.shape == same.shape == shape
     assert out.flatten(1)[:, 0].unique().tolist() == [0.0, 4.0]
     assert torch.equal(out.flatten(1), out.flatten(1)[:, :1].expand(-1, out[0].numel()))
 

@@ -44,7 +44,7 @@ def test_train_wakes_a_layer_up():
         net(torch.randn(8, 2))
         assert net[1].num_batches_tracked.item() == 0
 
-        net.train()
+        nn.Sequential(net).train()
         net(torch.randn(8, 2))
         assert net[1].training is True
         assert net[1].num_batches_tracked.item() == 1

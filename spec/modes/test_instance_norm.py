@@ -35,6 +35,7 @@ def test_each_sample_is_normalised(layer, shape):
 
     torch.testing.assert_close(net.train()(x), wanted)
     torch.testing.assert_close(net.eval()(x), wanted)
+    torch.testing.assert_close(torch.no_grad()(net)(x), wanted)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -127,11 +128,13 @@ def test_evaluation_with_statistics(layer, shape):
 @pytest.mark.parametrize(("layer", "shape"), BATCHES)
 def test_batches_are_not_counted(layer, shape):
     """``num_batches_tracked`` of ``InstanceNorm(track_running_stats=True)`` stays 0 in training mode."""
-    net = layer(2, track_running_stats=True)
-    net(torch.randn(shape) + 4)
+    for momentum in (0.1, 1.0):
+        net = layer(2, momentum=momentum, track_running_stats=True)
+        net(torch.randn(shape) + 4)
+        net(torch.randn(shape) + 4)
 
-    assert net.num_batches_tracked.item() == 0
-    assert net.running_mean.tolist() != [0, 0]
+        assert net.num_batches_tracked.item() == 0
+        assert net.running_mean.tolist() != [0, 0]
 
 
 @pytest.mark.since("2.4")

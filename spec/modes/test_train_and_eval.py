@@ -18,10 +18,11 @@ def test_eval_sets_training_to_false():
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Sequential(nn.Dropout())))
     net[0].register_module("empty", None)
+    net[0].weights = nn.ParameterList()
     net[1].training = False
     net.eval()
 
-    assert [module.training for module in net.modules()] == [False] * 5
+    assert [module.training for module in net.modules()] == [False] * 6
     assert net(torch.rand(2)).requires_grad is True
 
 

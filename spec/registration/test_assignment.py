@@ -214,11 +214,15 @@ def test_assigning_again_keeps_the_place():
     net = nn.Module()
     net.a, net.b = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(3))
     net.c, net.d = nn.ReLU(), nn.Tanh()
-    same, wide, gelu = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(4)), nn.GELU()
-    net.a, net.b, net.c = same, wide, gelu
 
-    assert list(net.named_parameters()) == [("a", same), ("b", wide)]
-    assert list(net.named_children()) == [("c", gelu), ("d", net.d)]
+    for emptied in (False, True):
+        same, wide, gelu = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(4)), nn.GELU()
+        if emptied:
+            net.a = net.c = None
+        net.a, net.b, net.c = same, wide, gelu
+
+        assert list(net.named_parameters()) == [("a", same), ("b", wide)]
+        assert list(net.named_children()) == [("c", gelu), ("d", net.d)]
 
 
 def test_a_tensor_fills_a_buffer():

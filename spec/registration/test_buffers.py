@@ -21,7 +21,7 @@ def test_register_buffer_registers():
     :meth:`~torch.nn.Module.parameters`, in which they are not.
     """
     net, mean, mask = nn.Module(), torch.rand(2, requires_grad=True), torch.tensor([True, False])
-    returned = [net.register_buffer("mean", mean), net.register_buffer("mask", mask)]
+    returned = [net.register_buffer("mean", mean), net.register_buffer(name="mask", tensor=mask)]
 
     assert returned == [None, None]
     assert net.mean is mean
@@ -56,7 +56,7 @@ def test_buffers_are_persistent_by_default():
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("count", torch.tensor(3))
 
-    assert list(net.state_dict()) == ["mean", "count"]
+    assert [*net.state_dict(), *nn.Sequential(net).state_dict()] == ["mean", "count", "0.mean", "0.count"]
 
 
 def test_a_non_persistent_buffer():

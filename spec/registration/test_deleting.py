@@ -36,6 +36,9 @@ def test_a_buffer_is_deleted():
     assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
     assert not hasattr(layer, "running_mean")
 
+    layer.running_mean = torch.rand(4)
+    assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
+
 
 def test_a_submodule_is_deleted():
     """``del net.inner`` removes a submodule from its module."""

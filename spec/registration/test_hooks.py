@@ -127,12 +127,12 @@ def test_a_parameter_hook_may_replace():
     instead.
     """
     net, other = nn.Module(), nn.Parameter(torch.rand(3))
+    net.gain = nn.Parameter(torch.rand(2))
     with hooks.register_module_parameter_registration_hook(lambda module, name, p: other):
-        net.scale = nn.Parameter(torch.rand(2))
+        net.scale = net.gain = nn.Parameter(torch.rand(2))
         net.register_parameter("shift", nn.Parameter(torch.rand(3)))
 
-    assert net.scale is other
-    assert net.shift is other
+    assert net._parameters == {"gain": other, "scale": other, "shift": other}
 
 
 def test_a_buffer_hook_may_replace():
@@ -150,12 +150,12 @@ def test_a_buffer_hook_may_replace():
 def test_a_module_hook_may_replace():
     """The module that a ``register_module_module_registration_hook`` hook returns is registered instead."""
     net, other = nn.Module(), nn.Sequential()
+    net.inner = nn.ReLU()
     with hooks.register_module_module_registration_hook(lambda module, name, m: other):
-        net.first = nn.ReLU()
+        net.first = net.inner = nn.ReLU()
         net.add_module("last", nn.ReLU())
 
-    assert net.first is other
-    assert net.last is other
+    assert net._modules == {"inner": other, "first": other, "last": other}
 
 
 @pytest.mark.parametrize(
@@ -291,6 +291,7 @@ def test_a_hook_that_fails():
     registering.
     """
     net = nn.Module()
+    net.shift = shift = nn.Parameter(torch.rand(2))
 
     def refuse(module, name, parameter):
         raise ValueError(f"{name} is refused")
@@ -298,11 +299,14 @@ def test_a_hook_that_fails():
     with (
         hooks.register_module_parameter_registration_hook(lambda module, name, parameter: parameter),
         hooks.register_module_parameter_registration_hook(refuse),
-        pytest.raises(ValueError, match=r"^scale is refused$"),
     ):
-        net.scale = nn.Parameter(torch.rand(2))
+        for name in ("scale", "shift"):
+            with pytest.raises(ValueError, match=f"^{name} is refused$"):
+                setattr(net, name, nn.Parameter(torch.rand(2)))
+            with pytest.raises(ValueError, match=f"^{name} is refused$"):
+                net.register_parameter(name, nn.Parameter(torch.rand(2)))
 
-    assert list(net._parameters) == []
+    assert net._parameters == {"shift": shift}
 
 
 @pytest.mark.parametrize(("kind", "number"), [("parameter", 2), ("buffer", 3), ("module", 1)])

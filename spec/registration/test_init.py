@@ -225,7 +225,7 @@ def test_init_again_forgets_everything():
     net.eval()
     nn.Module.__init__(net)
 
-    assert [*net._parameters, *net._buffers, *net._modules] == []
+    assert [*net._parameters, *net._buffers, *net._non_persistent_buffers_set, *net._modules] == []
     assert net.training is True
     assert net.width == 2
 

@@ -19,8 +19,8 @@ def test_register_parameter_registers():
     that may be left out.
     """
     net = nn.Module()
-    scale, shift = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
-    returned = [net.register_parameter("scale", scale), net.register_parameter("shift", shift)]
+    scale, shift = nn.Parameter(torch.rand(2)), nn.Parameter(torch.tensor([2, 3]), requires_grad=False)
+    returned = [net.register_parameter("scale", scale), net.register_parameter(name="shift", param=shift)]
 
     assert returned == [None, None]
     assert net.scale is scale

@@ -31,9 +31,9 @@ def test_layers_in_a_container(container):
     net = nn.Module()
     net.layers = container([nn.Linear(2, 3), nn.Linear(3, 1)])
 
-    assert list(net.modules()) == [net]
-    assert list(net.parameters()) == []
-    assert list(net.state_dict()) == []
+    assert list(nn.Sequential(net).modules())[1:] == list(net.modules()) == [net]
+    for module in (net, nn.Sequential(net)):
+        assert [*module.parameters(), *module.state_dict()] == []
 
     net.list = nn.ModuleList([nn.Linear(2, 3, bias=False)])
     net.dict = nn.ModuleDict({"a": nn.Linear(2, 3, bias=False)})
@@ -355,11 +355,11 @@ def test_parameters_in_a_container(container):
     net = nn.Module()
     weight = nn.Parameter(torch.rand(2))
     net.weights = container([weight])
-    net.double()
+    nn.Sequential(net).double()
 
     assert weight.dtype is torch.float32
-    assert list(net.named_parameters()) == []
-    assert list(net.state_dict()) == []
+    for module in (net, nn.Sequential(net)):
+        assert [*module.parameters(), *module.state_dict()] == []
     net.single = nn.Parameter(torch.rand(2))
     assert [name for name, _ in net.named_parameters()] == ["single"]
 

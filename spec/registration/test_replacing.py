@@ -45,10 +45,11 @@ def test_a_parameter_replaces_a_buffer():
     layer = nn.BatchNorm1d(4)
     layer.register_buffer("empty", None)
     layer.running_mean = layer.empty = mean = nn.Parameter(torch.rand(4))
+    layer.running_var = var = nn.Parameter(torch.rand(4), requires_grad=False)
 
-    assert [layer.running_mean is mean, layer.empty is mean] == [True, True]
-    assert list(layer._parameters) == ["weight", "bias", "running_mean", "empty"]
-    assert list(layer._buffers) == ["running_var", "num_batches_tracked"]
+    assert list(layer._parameters) == ["weight", "bias", "running_mean", "empty", "running_var"]
+    assert [layer.running_mean is mean, layer.empty is mean, layer.running_var is var] == [True] * 3
+    assert list(layer._buffers) == ["num_batches_tracked"]
 
 
 def test_a_module_replaces_a_plain_attribute():

@@ -22,10 +22,12 @@ def test_stores_keep_the_order_of_registration():
     net.register_buffer("var", torch.rand(2))
     net.register_buffer("mean", torch.rand(2))
     net.tail, net.head = nn.ReLU(), nn.Tanh()
+    many = nn.Sequential(*(nn.ReLU() for _ in range(12)))
 
     assert list(net._parameters) == ["w", "b"]
     assert list(net._buffers) == ["var", "mean"]
     assert list(net._modules) == ["tail", "head"]
+    assert list(many._modules) == [str(i) for i in range(12)]
     assert list(net.state_dict()) == ["w", "b", "var", "mean"]
     assert torch.optim.SGD(net.parameters(), lr=0.1).param_groups[0]["params"] == [net.w, net.b]
     assert repr(net) == "Module(\n  (tail): ReLU()\n  (head): Tanh()\n)"

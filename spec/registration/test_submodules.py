@@ -19,12 +19,12 @@ def test_add_module_registers(method):
     :meth:`~torch.nn.Module.register_module` is another name for it.
     """
     net = nn.Module()
-    inner = nn.Linear(2, 3)
-    returned = getattr(net, method)("inner", inner)
+    inner, empty = nn.Linear(2, 3), nn.Sequential()
+    returned = [getattr(net, method)("inner", inner), getattr(net, method)(name="empty", module=empty)]
 
-    assert returned is None
+    assert returned == [None, None]
     assert net.inner is inner
-    assert list(net._modules) == ["inner"]
+    assert net._modules == {"inner": inner, "empty": empty}
 
 
 def test_register_module_calls_add_module():

@@ -18,7 +18,7 @@ def test_children_come_before_their_parent():
     So what ``fn`` does for a parent comes last and may overwrite what it did for the layers. A loop over
     :meth:`~torch.nn.Module.modules` comes to the parent first.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh(), nn.ModuleList())
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh(), nn.ParameterList())
     calls = []
 
     net.apply(calls.append)

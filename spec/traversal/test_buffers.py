@@ -92,7 +92,7 @@ def test_a_shared_buffer_is_walked_once():
     net = nn.Sequential(nn.Module(), nn.Sequential(nn.Module()))
     mask = torch.rand(2, 3)
     net[0].register_buffer("mask", mask)
-    net[1][0].register_buffer("mask", mask)
+    net[1][0].register_buffer("cover", mask)
     scale = torch.rand(3)
     net.register_buffer("scale", scale, persistent=False)
     net[0].register_buffer("scale", scale, persistent=False)
@@ -100,7 +100,7 @@ def test_a_shared_buffer_is_walked_once():
     assert [name for name, _ in net.named_buffers()] == ["scale", "0.mask"]
     assert [buffer is mask for buffer in net.buffers()] == [False, True]
     names = [name for name, _ in net.named_buffers(remove_duplicate=False)]
-    assert names == ["scale", "0.mask", "0.scale", "1.0.mask"]
+    assert names == ["scale", "0.mask", "0.scale", "1.0.cover"]
 
 
 def test_shared_buffers_under_every_name():

@@ -17,12 +17,12 @@ def test_direct_children_only():
 
     For those below as well use :meth:`~torch.nn.Module.modules`.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Tanh(), nn.ModuleList())
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.ModuleList(), nn.ParameterList())
 
     walk = list(net.children())
 
-    assert [type(child) for child in walk] == [nn.Sequential, nn.Tanh, nn.ModuleList]
-    assert walk[0] is net[0]
+    assert [type(child) for child in walk] == [nn.Sequential, nn.ModuleList, nn.ParameterList]
+    assert walk == [net[0], net[1], net[2]]
 
 
 @pytest.mark.claim("N3-12")

@@ -20,7 +20,7 @@ def test_the_module_itself_comes_first():
 
     A loop that needs only the layers tests their type, or uses :meth:`~torch.nn.Module.children`.
     """
-    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1), nn.ModuleList())
+    net = nn.Sequential(nn.Sequential(nn.Linear(2, 3), nn.ReLU()), nn.Linear(3, 1), nn.ParameterList())
 
     assert list(net.modules()) == [net, net[0], net[0][0], net[0][1], net[1], net[2]]
 
@@ -162,6 +162,8 @@ def test_memo_leaves_modules_out():
     for once in (True, False):
         walk = list(net.named_modules({net[0]}, remove_duplicate=once))
         assert walk == [("", net), ("1", net[1]), ("2", act)]
+        names = [name for name, _ in net.named_modules({net[0][0]}, remove_duplicate=once)]
+        assert names == (["", "0", "0.1", "1"] if once else ["", "0", "0.1", "1", "2"])
     assert list(net.named_modules({net})) == []
 
 

@@ -91,12 +91,16 @@ def test_extra_repr_stands_above_the_children():
 
 @pytest.mark.claim("N5-05")
 def test_names_of_children_are_printed():
-    """``print(net)`` shows each child's name, whether set as an attribute or with ``add_module``."""
-    net = nn.Module()
-    net.act = nn.ReLU()
+    """``print(net)`` shows each child's name, also one from ``add_module``; a ``ModuleList`` shows positions.
+
+    A child of another module is named likewise, whether it was set as an attribute or with ``add_module``.
+    """
+    net, layers = nn.Module(), nn.ModuleList()
+    net.act = layers.act = nn.ReLU()
     net.add_module("block 0", nn.Tanh())
 
     assert repr(net) == "Module(\n  (act): ReLU()\n  (block 0): Tanh()\n)"
+    assert repr(layers) == "ModuleList(\n  (0): ReLU()\n)"
 
 
 def test_an_empty_slot_is_printed():
