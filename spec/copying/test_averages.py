@@ -122,8 +122,8 @@ def test_statistics_may_be_computed_anew(training):
 
     It forgets the old ones. ``momentum`` and the mode are put back; any model will do, not only an average.
     """
-    norm = nn.BatchNorm1d(1, momentum=0.25)
-    net = nn.Sequential(norm, nn.BatchNorm1d(1, momentum=0.5)).train(training)
+    norm, last = nn.BatchNorm1d(1, momentum=0.25), nn.BatchNorm1d(1, momentum=0.5)
+    net = nn.Sequential(norm, nn.Sequential(last)).train(training)
     norm.running_mean.fill_(100.0)
     norm.num_batches_tracked.fill_(7)
 
@@ -131,8 +131,8 @@ def test_statistics_may_be_computed_anew(training):
 
     assert [norm.running_mean.item(), norm.running_var.item()] == [6.5, 9.0]
     assert norm.num_batches_tracked.item() == 2
-    assert net[1].running_var.item() == pytest.approx(1.75, rel=1e-4)
-    assert [(layer.momentum, layer.training) for layer in net] == [(0.25, training), (0.5, training)]
+    assert last.running_var.item() == pytest.approx(1.75, rel=1e-4)
+    assert [(each.momentum, each.training) for each in (norm, last)] == [(0.25, training), (0.5, training)]
 
 
 def test_an_average_has_flags_of_its_own():

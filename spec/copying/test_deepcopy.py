@@ -147,9 +147,9 @@ def test_frozen_parameters_stay_frozen():
 
 def test_gradients_of_parameters_stay_behind():
     """Parameters of a ``copy.deepcopy`` have ``grad`` ``None``, even if the original's have a ``grad``."""
-    net = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3))
     net(torch.rand(4, 2)).sum().backward()
-    net.bias.requires_grad_(False)
+    net[0].bias.requires_grad_(False)
     copied = copy.deepcopy(net)
 
     assert [p.grad for p in copied.parameters()] == [None, None]
@@ -176,9 +176,11 @@ def test_buffers_keep_their_persistence():
     net = nn.Module()
     net.register_buffer("mean", torch.rand(2))
     net.register_buffer("cache", torch.rand(2), persistent=False)
+    net.inner = nn.Module()
+    net.inner.register_buffer("mask", torch.rand(2), persistent=False)
     copied = copy.deepcopy(net)
 
-    assert [name for name, _ in copied.named_buffers()] == ["mean", "cache"]
+    assert [name for name, _ in copied.named_buffers()] == ["mean", "cache", "inner.mask"]
     assert list(copied.state_dict()) == ["mean"]
 
     copied.register_buffer("other", torch.rand(2), persistent=False)

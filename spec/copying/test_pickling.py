@@ -97,9 +97,12 @@ def test_buffers_keep_their_persistence():
     net = nn.Module()
     net.register_buffer("mean", torch.tensor([2.0, 3.0]))
     net.register_buffer("cache", torch.tensor([5.0, 7.0]), persistent=False)
+    net.inner = nn.Module()
+    net.inner.register_buffer("mask", torch.tensor([8, 9]), persistent=False)
     loaded = pickle.loads(pickle.dumps(net))
 
-    assert [(name, b.tolist()) for name, b in loaded.named_buffers()] == [("mean", [2, 3]), ("cache", [5, 7])]
+    values = {name: buffer.tolist() for name, buffer in loaded.named_buffers()}
+    assert values == {"mean": [2, 3], "cache": [5, 7], "inner.mask": [8, 9]}
     assert list(loaded.state_dict()) == ["mean"]
 
 

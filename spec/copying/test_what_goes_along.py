@@ -81,7 +81,7 @@ def test_hooks_come_along():
     net.register_forward_pre_hook(lambda module, *given: calls.append(("pre", *given[1])), with_kwargs=True)
     net.register_forward_hook(lambda module, args, output: calls.append(("post", module)))
     net.register_forward_hook(lambda module, *given: calls.append(("post", *given[1])), with_kwargs=True)
-    copied = copy.deepcopy(net)
+    copied = copy.deepcopy(nn.ModuleList([net]))[0]
     copied(input=torch.rand(4, 2))
 
     assert calls == [("pre", copied), ("pre", "input"), ("post", copied), ("post", "input")]

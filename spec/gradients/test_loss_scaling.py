@@ -18,18 +18,19 @@ def test_gradients_are_scaled_until_the_step():
     ``scaler.step(optimizer)`` divides them and calls ``optimizer.step()``; ``update()`` comes last. What
     looks at gradients before the step, such as a hook or a log, sees them scaled.
     """
-    layer = nn.Linear(2, 1, bias=False)
+    layer = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(layer.parameters(), lr=2.0)
     scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_factor=4.0, growth_interval=1)
 
-    for scaled in ([24.0, 40.0], [96.0, 160.0]):
+    for scale in (8.0, 32.0):
         before = layer.weight.tolist()
         optimizer.zero_grad()
         scaler.scale(layer(torch.tensor([3.0, 5.0]))).backward()
-        assert layer.weight.grad.tolist() == [scaled]
+        assert layer.weight.grad.tolist() == [[3.0 * scale, 5.0 * scale]]
+        assert layer.bias.grad.tolist() == [scale]
 
         scaler.step(optimizer)
-        assert layer.weight.grad.tolist() == [[3.0, 5.0]]
+        assert [p.grad.tolist() for p in layer.parameters()] == [[[3.0, 5.0]], [1.0]]
         assert layer.weight.tolist() == [pytest.approx([before[0][0] - 6.0, before[0][1] - 10.0])]
         scaler.update()
 

@@ -227,7 +227,7 @@ def test_fused_steps_are_the_same(make, options):
         optim.RMSprop([weight], fused=True)
 
 
-@pytest.mark.parametrize("make", [optim.SGD, optim.RMSprop])
+@pytest.mark.parametrize("make", [optim.SGD, optim.RMSprop, optim.Adam, optim.Adagrad])
 def test_a_step_may_be_differentiated(make):
     """``differentiable=True`` lets autograd record ``step()``: gradients go through it to weights and
     ``grad``.
@@ -241,7 +241,7 @@ def test_a_step_may_be_differentiated(make):
     make([weight], lr=0.25, differentiable=True).step()
     weight.sum().backward()
 
-    slope = {optim.SGD: -0.25, optim.RMSprop: 0.0}[make]
+    slope = -0.25 if make is optim.SGD else 0.0
     assert start.grad.tolist() == [1.0]
     assert grad.grad.tolist() == pytest.approx([slope], abs=1e-4)
 

@@ -82,11 +82,12 @@ def test_dtype_and_device_of_the_dict_win(device, built_on):
     """
     norm = nn.Sequential(nn.BatchNorm1d(2, device=built_on))
     other = nn.Sequential(nn.BatchNorm1d(2, dtype=torch.float16, device=device))
+    other[0].num_batches_tracked = torch.tensor(3, dtype=torch.int32, device=device)
 
     norm.load_state_dict(other.state_dict(), assign=True)
 
     assert [p.dtype for p in norm.parameters()] == [torch.float16] * 2
-    assert [b.dtype for b in norm.buffers()] == [torch.float16, torch.float16, torch.int64]
+    assert [b.dtype for b in norm.buffers()] == [torch.float16, torch.float16, torch.int32]
     assert [t.device.type for t in norm.state_dict().values()] == [device] * 5
 
 

@@ -335,7 +335,8 @@ def test_a_load_post_hook_must_return_none(returned):
 def test_load_post_hooks_run_from_the_inside_out():
     """``load_state_dict`` runs post-hooks in order of registration, a module's after its submodules'."""
     calls = []
-    net = nn.Sequential(nn.PReLU(), nn.PReLU())
+    net = nn.Sequential(nn.PReLU(), nn.ReLU())
+    net[1].register_load_state_dict_post_hook(lambda *args: calls.append("stateless"))
     net.register_load_state_dict_post_hook(lambda *args: calls.append("first"))
     net.register_load_state_dict_post_hook(lambda *args: calls.append("second"))
     net[0].register_load_state_dict_post_hook(lambda module, keys: calls.append(list(keys.missing_keys)))
@@ -343,7 +344,7 @@ def test_load_post_hooks_run_from_the_inside_out():
 
     net.load_state_dict({}, strict=False)
 
-    assert calls == [["0.weight"], "inner", "first", "second"]
+    assert calls == [["0.weight"], "inner", "stateless", "first", "second"]
 
 
 def test_a_load_post_hook_runs_before_the_error():

@@ -21,7 +21,7 @@ def test_a_size_mismatch_raises(strict):
     """
     layer = nn.Linear(2, 3)
     layer.register_buffer("mean", torch.rand(5))
-    state = {"weight": torch.rand(4, 2), "bias": torch.rand(3), "mean": torch.rand(1)}
+    state = {"weight": torch.rand(2, 3), "bias": torch.rand(3), "mean": torch.rand(1)}
     nested = {f"0.{name}": value for name, value in state.items()}
 
     for net, values, prefix in ((layer, state, ""), (nn.Sequential(layer), nested, "0.")):
@@ -30,7 +30,7 @@ def test_a_size_mismatch_raises(strict):
 
         assert str(caught.value).split("\n\t") == [
             f"Error(s) in loading state_dict for {type(net).__name__}:",
-            f"size mismatch for {prefix}weight: copying a param with shape torch.Size([4, 2]) from "
+            f"size mismatch for {prefix}weight: copying a param with shape torch.Size([2, 3]) from "
             "checkpoint, the shape in current model is torch.Size([3, 2]).",
             f"size mismatch for {prefix}mean: copying a param with shape torch.Size([1]) from checkpoint, "
             "the shape in current model is torch.Size([5]).",

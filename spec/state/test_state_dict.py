@@ -83,14 +83,15 @@ def test_values_are_references(device):
     moment, use ``copy.deepcopy(model.state_dict())`` or save it to a file.
     """
     net = nn.Sequential(nn.Conv2d(2, 3, 2, device=device)).to(memory_format=torch.channels_last)
+    net.scale = nn.Parameter(torch.tensor(3.0, device=device))
     state = net.state_dict()
 
     with torch.no_grad():
         net[0].bias.copy_(torch.tensor([0.5, 0.75, 2.0]))
 
     assert state["0.bias"].tolist() == [0.5, 0.75, 2.0]
-    assert [value.device.type for value in state.values()] == [device, device]
-    assert state["0.weight"].data_ptr() == net[0].weight.data_ptr()
+    assert [value.device.type for value in state.values()] == [device] * 3
+    assert [value.data_ptr() for value in state.values()] == [p.data_ptr() for p in net.parameters()]
     assert state["0.weight"].stride() == net[0].weight.stride() == (8, 1, 4, 2)
 
 

@@ -20,7 +20,8 @@ def test_missing_keys_raise():
     See also :ref:`state.strict.without_strict_the_rest_is_loaded`
     """
     layer = nn.Linear(2, 3)
-    layer.register_buffer("mean", torch.rand(2))
+    layer.bias.requires_grad_(False)
+    layer.register_buffer("mean", torch.tensor([2, 3]))
 
     with pytest.raises(RuntimeError, match="Missing key") as caught:
         layer.load_state_dict({"weight": torch.rand(3, 2)})
@@ -83,7 +84,7 @@ def test_without_strict_the_keys_are_returned():
     Look at the result: a checkpoint of which nothing fits loads as quietly as one that fits.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-    net[1].register_buffer("mean", torch.rand(2))
+    net[1].requires_grad_(False).register_buffer("mean", torch.tensor([2, 3]))
 
     result = net.load_state_dict({"0.bias": torch.rand(3), "head.weight": torch.rand(1)}, strict=False)
 
