@@ -28,7 +28,7 @@ def test_every_positional_argument_has_its_place():
     seen = []
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     x, y = torch.rand(2, requires_grad=True), torch.rand(2, requires_grad=True)
-    net(x, 3, y, ["a"]).sum().backward()
+    net(x, 3, y, [x]).sum().backward()
 
     [(of_x, of_factor, of_y, of_names)] = seen
     assert of_x.tolist() == [3.0, 3.0]
@@ -230,16 +230,14 @@ def test_without_needy_outputs_it_never_fires():
 
     The caller gets the very object that ``forward`` returned.
     """
-    net = Apply(lambda x: x.detach())
-    calls = []
+    net, calls = Apply(lambda x: (x.detach(), 3) if x.dim() else x.detach()), []
     net.register_full_backward_hook(lambda *given: calls.append("hook"))
     net.register_forward_hook(lambda module, args, output: calls.append(output))
-    x = torch.rand(2, requires_grad=True)
-    output = net(x)
-    (output * x).sum().backward()
+    x, y = torch.rand(2, requires_grad=True), torch.tensor(5.0, requires_grad=True)
+    outputs = net(x), net(y)
+    ((outputs[0][0] * x).sum() * outputs[1] * y).backward()
 
-    assert len(calls) == 1
-    assert calls[0] is output
+    assert [id(output) for output in calls] == [id(output) for output in outputs]
 
 
 @pytest.mark.question("Q49")

@@ -100,11 +100,11 @@ def test_overwriting_breaks_ties():
     """With ``set_overwrite_module_params_on_conversion``, a cast such as ``Module.double`` unties weights."""
     for cast in (nn.Module.double, nn.Module.half, lambda net: net.to(torch.float64)):
         net = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 3)))
-        net.own = net[1][0].weight = net[0].weight
+        net.own = net.again = net[1][0].weight = net[0].weight
         with converting_by("overwrite"):
             cast(net)
 
-        assert len({id(weight) for weight in (net.own, net[0].weight, net[1][0].weight)}) == 3
+        assert len({id(weight) for weight in (net.own, net.again, net[0].weight, net[1][0].weight)}) == 4
 
 
 @pytest.mark.question("Q77")
