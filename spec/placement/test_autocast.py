@@ -19,11 +19,11 @@ def test_weights_and_gradients_keep_their_dtype():
     layer = nn.Linear(2, 3)
 
     with torch.autocast("cpu"):
-        output = layer(torch.rand(4, 2))
+        output, vector = layer(torch.rand(4, 2)), layer(torch.rand(2))
         state = layer.state_dict()
     output.sum().backward()
 
-    assert output.dtype is torch.bfloat16
+    assert [output.dtype, vector.dtype] == [torch.bfloat16, torch.bfloat16]
     assert {t.dtype for p in layer.parameters() for t in (p, p.grad)} == {torch.float32}
     assert {value.dtype for value in state.values()} == {torch.float32}
     assert layer.bfloat16().weight.dtype is torch.bfloat16

@@ -53,7 +53,7 @@ def test_mtia_asks_each_tensor_too():
     net.register_buffer("mask", torch.arange(3).as_subclass(Spy))
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
     net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
-    returned = net.mtia(1)
+    returned = net.mtia(device=1)
 
     assert returned is net
     assert calls == [(4, 1), (2, 1), (3, 1)]

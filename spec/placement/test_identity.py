@@ -289,7 +289,7 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
     weight = layer.weight
 
     with pytest.raises(AssertionError, match=r"^$|param must be a leaf tensor"):
-        layer.to("meta")
+        nn.Sequential(layer).to("meta")
 
     assert layer.weight is weight
     assert [p.device.type for p in layer.parameters()] == ["cpu", "cpu"]
@@ -319,7 +319,7 @@ def test_only_parameters_can_be_replaced():
     layer._parameters["weight"] = torch.rand(3, 2)
 
     with pytest.raises(AssertionError, match=r"^$|param must be a Parameter"):
-        layer.to("meta")
+        nn.Sequential(layer).to("meta")
 
     assert layer.weight.device.type == "cpu"
 

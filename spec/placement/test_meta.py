@@ -97,12 +97,12 @@ def test_the_error_recommends_to_empty():
     """
     text = "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
     text += "torch.nn.Module.to() when moving module from meta to a different device."
-
     for layer in (nn.Linear(2, 3), nn.BatchNorm1d(2, affine=False)):
-        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor") as caught:
-            layer.to("meta").to("cpu")
-        assert str(caught.value) == text
-        assert caught.value.__suppress_context__ is True
+        for dtype in (None, torch.float64):
+            with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor") as caught:
+                layer.to("meta").to("cpu", dtype)
+            assert str(caught.value) == text
+            assert caught.value.__suppress_context__ is True
 
 
 @pytest.mark.question("Q75")

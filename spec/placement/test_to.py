@@ -90,8 +90,8 @@ def test_a_tensor_gives_device_and_dtype():
     like = torch.empty(1, dtype=torch.float64, device="meta")
     first, second = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
 
-    assert first.to(like) is first
-    assert second.to(tensor=nn.Parameter(like)) is second
+    assert first.to(nn.Parameter(like)) is first
+    assert second.to(tensor=like) is second
     for tensors in (first.state_dict().values(), second.state_dict().values()):
         assert [t.device.type for t in tensors] == ["meta"] * 5
         assert [t.dtype for t in tensors] == [torch.float64] * 4 + [torch.int64]
