@@ -207,7 +207,10 @@ def test_an_interrupt_runs_no_hooks():
     raising = Raising()
     calls = []
     raising.register_forward_hook(lambda module, args, output: calls.append(args[0]), always_call=True)
-    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+    with (
+        register_module_forward_hook(lambda *given: calls.append("global"), always_call=True),
+        pytest.raises(KeyboardInterrupt, match=r"^$"),
+    ):
         raising(KeyboardInterrupt)
     with pytest.raises(SystemExit, match=r"^$"):
         raising(SystemExit)

@@ -174,9 +174,11 @@ def test_a_module_without_init_cannot_be_called():
         def forward(self, x):
             return x
 
-    forgetful = Forgetful()
-    with pytest.raises(AttributeError, match="'Forgetful' object has no attribute '_backward_hooks'"):
+    forgetful, message = Forgetful(), "'Forgetful' object has no attribute '_backward_hooks'"
+    with pytest.raises(AttributeError, match=message):
         forgetful(torch.rand(2))
+    with pytest.raises(AttributeError, match=message):
+        forgetful(x=3)
 
 
 def test_a_call_reaches_submodules_through_forward():

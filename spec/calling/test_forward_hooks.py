@@ -141,8 +141,7 @@ def test_forward_hooks_run_in_order_of_registration():
 
 def test_prepend_puts_a_forward_hook_first():
     """``register_forward_hook(hook, prepend=True)`` runs the hook before those already on the module."""
-    identity = nn.Identity()
-    calls = []
+    identity, calls = nn.Identity(), []
     identity.register_forward_hook(lambda *given: calls.append("first"))
     identity.register_forward_hook(lambda *given: calls.append("second"))
     identity.register_forward_hook(lambda *given: calls.append("prepended"), prepend=True)
@@ -172,8 +171,7 @@ def test_forward_hooks_do_not_see_keyword_arguments():
     Of ``net(input=x)`` it gets no arguments at all, and ``args[0]`` raises ``IndexError``. Register it with
     :meth:`register_forward_hook(hook, with_kwargs=True) <torch.nn.Module.register_forward_hook>`.
     """
-    layer = nn.Linear(2, 3)
-    seen = []
+    layer, seen = nn.Linear(2, 3), []
     layer.register_forward_hook(lambda *given: seen.append(given))
     output = layer(input=torch.rand(1, 2))
 
@@ -200,8 +198,10 @@ def test_with_kwargs_they_come_before_the_output():
 
 def test_options_of_a_forward_hook_are_keyword_only():
     """``register_forward_hook`` accepts its options by keyword: by position they raise ``TypeError``."""
+    identity = nn.Identity()
+    identity.register_forward_hook(lambda *given: None, prepend=True, with_kwargs=True)
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
-        nn.Identity().register_forward_hook(lambda module, args, output: None, True)
+        identity.register_forward_hook(lambda *given: None, True)
 
 
 def test_forward_hooks_do_not_run_when_forward_raises():

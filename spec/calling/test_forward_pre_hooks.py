@@ -180,8 +180,8 @@ def test_with_kwargs_it_replaces_both():
 
 @pytest.mark.parametrize(
     "returned",
-    [(), (2,), (2, {}, 3), [(2,), {}], 5],
-    ids=["empty_tuple", "tuple_of_one", "tuple_of_three", "list_of_two", "single_value"],
+    [(), (2,), (2, {}, 3), [(2,), {}], {"x": 2}, 5],
+    ids=["empty_tuple", "tuple_of_one", "tuple_of_three", "list_of_two", "dict", "single_value"],
 )
 def test_with_kwargs_only_a_pair_may_be_returned(returned):
     """A ``with_kwargs=True`` forward pre-hook that returns neither a pair nor ``None`` raises
@@ -214,8 +214,10 @@ def test_kwargs_changed_in_place_reach_forward():
 
 def test_options_of_a_pre_hook_are_keyword_only():
     """``register_forward_pre_hook`` accepts its options by keyword: by position they raise ``TypeError``."""
+    echo = Echo()
+    echo.register_forward_pre_hook(lambda *given: None, prepend=True, with_kwargs=True)
     with pytest.raises(TypeError, match="takes 2 positional arguments but 3 were given"):
-        Echo().register_forward_pre_hook(lambda module, args: None, True)
+        echo.register_forward_pre_hook(lambda *given: None, True)
 
 
 def test_an_error_in_a_pre_hook_keeps_forward_from_running():
@@ -241,17 +243,18 @@ def test_an_error_in_a_pre_hook_keeps_forward_from_running():
     assert calls == ["pre"]
 
 
-def test_one_function_registered_twice_runs_twice():
+@pytest.mark.parametrize("with_kwargs", [False, True])
+def test_one_function_registered_twice_runs_twice(with_kwargs):
     """A function registered twice with ``register_forward_pre_hook`` runs twice; each handle removes
     one run.
     """
     echo = Echo()
 
-    def add_one(module, args):
-        return args[0] + 1
+    def add_one(module, args, kwargs=None):
+        return args[0] + 1 if kwargs is None else ((args[0] + 1,), kwargs)
 
-    first = echo.register_forward_pre_hook(add_one)
-    second = echo.register_forward_pre_hook(add_one)
+    first = echo.register_forward_pre_hook(add_one, with_kwargs=with_kwargs)
+    second = echo.register_forward_pre_hook(add_one, with_kwargs=with_kwargs)
     assert echo(5) == ((7,), {})
 
     first.remove()

@@ -132,15 +132,15 @@ def test_prepend_puts_a_full_backward_hook_first():
     """``register_full_backward_hook(hook, prepend=True)`` runs the hook before those already on the
     module.
     """
-    identity = nn.Identity()
-    calls = []
-    identity.register_full_backward_hook(lambda *given: calls.append("first"))
-    identity.register_full_backward_hook(lambda *given: calls.append("second"))
-    identity.register_full_backward_hook(lambda *given: calls.append("prepended"), prepend=True)
-    identity.register_full_backward_hook(lambda *given: calls.append("by position"), True)
-    identity(torch.rand(2, requires_grad=True)).sum().backward()
+    layer, calls = nn.Linear(2, 3), []
+    layer.register_full_backward_hook(lambda *given: calls.append("first"))
+    layer.register_full_backward_hook(lambda *given: calls.append("second"))
+    layer.register_full_backward_hook(lambda *given: calls.append("prepended"), prepend=True)
+    layer.register_full_backward_hook(lambda *given: calls.append("by position"), True)
+    for requires_grad in (True, False):
+        layer(torch.rand(2, requires_grad=requires_grad)).sum().backward()
 
-    assert calls == ["by position", "prepended", "first", "second"]
+    assert calls == ["by position", "prepended", "first", "second"] * 2
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -217,15 +217,14 @@ def test_it_fires_once_for_each_call():
     """If a module is called twice, ``backward()`` fires its full backward hook twice, for the last call
     first.
     """
-    identity = nn.Identity()
-    seen = []
-    identity.register_full_backward_hook(
-        lambda module, grad_input, grad_output: seen.append(grad_output[0].tolist())
-    )
-    x = torch.rand(2, requires_grad=True)
-    (identity(identity(x) * 5) * 3).sum().backward()
+    layer, seen = nn.Linear(2, 2), []
+    nn.init.eye_(layer.weight)
+    layer.register_full_backward_hook(lambda module, _, grad_output: seen.append(grad_output[0].tolist()))
+    for requires_grad in (True, False):
+        x = torch.rand(2, requires_grad=requires_grad)
+        (layer(layer(x) * 5) * 3).sum().backward()
 
-    assert seen == [[3.0, 3.0], [15.0, 15.0]]
+    assert seen == [[3.0, 3.0], [15.0, 15.0]] * 2
 
 
 def test_what_a_forward_hook_kept_is_of_the_last_call():

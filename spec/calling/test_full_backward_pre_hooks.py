@@ -216,11 +216,12 @@ def test_a_nested_output_is_no_view():
     net.register_full_backward_pre_hook(lambda *given: None)
     outer, inner = x * 2, x * 3
 
-    output = net(wrap=lambda *made: (made[0], (made[1],)), outer=outer, inner=inner)
+    output = net(wrap=lambda *made: (made[0], (made[1],), made[1] * 1), outer=outer, inner=inner)
     with pytest.warns(UserWarning, match="module output should be a Tensor or a tuple of Tensors"):
         named = net(wrap=lambda *made: {"outer": made[0]}, outer=outer, inner=inner)
 
     assert [output[0] is outer, output[0]._base is outer, output[1][0] is inner] == [False, True, True]
+    assert output[2]._is_view()
     assert named["outer"] is outer
 
 

@@ -155,8 +155,8 @@ def test_a_global_forward_pre_hook_replaces_arguments():
 
 @pytest.mark.parametrize(
     ("returned", "arguments"),
-    [((5, 7), (5, 7)), ((), ()), (0, (0,)), ([5, 7], ([5, 7],))],
-    ids=["tuple", "empty tuple", "one", "list"],
+    [((5, 7), (5, 7)), ((), ()), (0, (0,)), ([5, 7], ([5, 7],)), ({"x": 5}, ({"x": 5},))],
+    ids=["tuple", "empty tuple", "one", "list", "dict"],
 )
 def test_a_tuple_replaces_all_positional_arguments(returned, arguments):
     """A tuple that a ``register_module_forward_pre_hook`` hook returns replaces all positional arguments.

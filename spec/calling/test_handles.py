@@ -57,15 +57,17 @@ def test_removing_twice_is_allowed(recwarn):
     identity = nn.Identity()
     handle = identity.register_forward_hook(lambda *given: None, with_kwargs=True)
     other = identity.register_forward_hook(lambda *given: None, with_kwargs=True)
-    handle.remove()
-    handle.remove()
+    backward = identity.register_full_backward_hook(lambda *given: None)
+    for removed in (handle, handle, backward, backward):
+        removed.remove()
 
     assert [str(warning.message) for warning in recwarn] == []
-    assert list(identity._forward_hooks) == [other.id]
+    assert [list(identity._forward_hooks), list(identity._backward_hooks)] == [[other.id], []]
     assert list(identity._forward_hooks_with_kwargs) == [other.id]
 
 
-def test_a_handle_is_a_context():
+@pytest.mark.parametrize("error", [KeyError, RuntimeError])
+def test_a_handle_is_a_context(error):
     """A ``RemovableHandle`` in a ``with`` statement removes its hook at the end, even after an exception.
 
     This is the safe form for a hook that serves one measurement: none is left behind to slow the module down.
@@ -79,10 +81,10 @@ def test_a_handle_is_a_context():
     assert calls == ["hook"]
 
     with (
-        pytest.raises(KeyError, match="inside"),
+        pytest.raises(error, match="inside"),
         identity.register_forward_hook(lambda *given: calls.append("raise")),
     ):
-        raise KeyError("inside")
+        raise error("inside")
     assert dict(identity._forward_hooks) == {}
 
 

@@ -28,7 +28,7 @@ def test_every_positional_argument_has_its_place():
     seen = []
     net.register_full_backward_hook(lambda module, grad_input, grad_output: seen.append(grad_input))
     x, y = torch.rand(2, requires_grad=True), torch.rand(2, requires_grad=True)
-    net(x, 3, y, ["a"]).sum().backward()
+    net(x, 3, y, [x]).sum().backward()
 
     [(of_x, of_factor, of_y, of_names)] = seen
     assert of_x.tolist() == [3.0, 3.0]
@@ -230,16 +230,14 @@ def test_without_needy_outputs_it_never_fires():
 
     The caller gets the very object that ``forward`` returned.
     """
-    net = Apply(lambda x: x.detach())
-    calls = []
+    net, calls = Apply(lambda x: (x.detach(), 3) if x.dim() else x.detach()), []
     net.register_full_backward_hook(lambda *given: calls.append("hook"))
     net.register_forward_hook(lambda module, args, output: calls.append(output))
-    x = torch.rand(2, requires_grad=True)
-    output = net(x)
-    (output * x).sum().backward()
+    x, y = torch.rand(2, requires_grad=True), torch.tensor(5.0, requires_grad=True)
+    outputs = net(x), net(y)
+    ((outputs[0][0] * x).sum() * outputs[1] * y).backward()
 
-    assert len(calls) == 1
-    assert calls[0] is output
+    assert [id(output) for output in calls] == [id(output) for output in outputs]
 
 
 @pytest.mark.question("Q49")
@@ -306,12 +304,13 @@ def test_a_named_tuple_becomes_a_tuple():
     assert type(net(torch.rand(2, requires_grad=True))) is tuple
 
 
-def test_plain_tuples_and_tensors_stay_so():
+@pytest.mark.parametrize("needed", [True, False], ids=["requires_grad", "needs_no_grad"])
+def test_plain_tuples_and_tensors_stay_so(needed):
     """A full backward hook does not change whether a module returns a tensor or a ``tuple``."""
     single, several = Apply(lambda x: x * 2), Apply(lambda x: (x * 2,))
     single.register_full_backward_hook(lambda *given: None)
     several.register_full_backward_hook(lambda *given: None)
-    x = torch.tensor([5.0, 7.0], requires_grad=True)
+    x = torch.tensor([5.0, 7.0], requires_grad=needed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         output, outputs = single(x), several(x)
@@ -335,19 +334,19 @@ def test_forward_gets_views_and_returns_one():
     class Net(nn.Module):
         def forward(self, x, y, scale):
             inside.extend([x, y, scale])
-            return x * y * scale
+            return x * y * scale, x * y
 
     net = Net()
     net.register_full_backward_hook(lambda *given: None)
     x, y, scale = torch.rand(2, requires_grad=True), torch.rand(2), torch.rand(2, requires_grad=True)
-    output = net(x, y, scale=scale)
+    outputs = net(x, y, scale=scale)
 
     assert [tensor._is_view() for tensor in inside] == [True, True, False]
     assert inside[0]._base is x
     assert inside[1]._base is y
     assert inside[2] is scale
-    assert output._is_view()
-    assert output.grad_fn.name() == "BackwardHookFunctionBackward"
+    assert [output._is_view() for output in outputs] == [True, True]
+    assert [output.grad_fn.name() for output in outputs] == ["BackwardHookFunctionBackward"] * 2
 
 
 @pytest.mark.question("Q45")

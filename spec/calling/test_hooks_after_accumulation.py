@@ -103,14 +103,19 @@ def test_a_shared_parameter_runs_it_once():
 @pytest.mark.since("2.1")
 def test_it_returns_none():
     """``backward()`` raises ``RuntimeError`` if a ``register_post_accumulate_grad_hook`` hook returns a
-    value.
+    tensor.
 
-    To change the gradient, set or change ``p.grad`` in the hook. See
-    :meth:`torch.Tensor.register_post_accumulate_grad_hook`.
+    Any other value but ``None`` is a ``TypeError``. To change the gradient, set or change ``p.grad`` in the
+    hook. See :meth:`torch.Tensor.register_post_accumulate_grad_hook`.
     """
     layer = nn.Linear(2, 1, bias=False)
     handle = layer.weight.register_post_accumulate_grad_hook(lambda p: p.grad * 2)
     with pytest.raises(RuntimeError, match="Tensor post accumulate grad hooks should return None"):
+        layer(torch.tensor([[3.0, 5.0]])).backward()
+
+    handle.remove()
+    handle = layer.weight.register_post_accumulate_grad_hook(lambda p: False)
+    with pytest.raises(TypeError, match="hook returned 'bool'"):
         layer(torch.tensor([[3.0, 5.0]])).backward()
 
     handle.remove()

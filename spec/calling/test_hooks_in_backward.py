@@ -105,12 +105,14 @@ def test_a_hook_returns_the_same_shape():
         (lambda grad: grad.sum().item(), TypeError, "expected Variable, but hook returned 'float'"),
     ]
     for hook, error, message in cases:
-        weight = nn.Parameter(torch.tensor([3.0, 2.0]))
         hook.__name__ = "cut"
-        weight.register_hook(hook)
-        with pytest.raises(error, match=message):
-            (weight * 2).sum().backward()
-        assert weight.grad is None
+        for leaf in (True, False):
+            weight = nn.Parameter(torch.tensor([3.0, 2.0]))
+            tensor = weight if leaf else weight * 1.0
+            tensor.register_hook(hook)
+            with pytest.raises(error, match=message):
+                (tensor * 2).sum().backward()
+            assert weight.grad is None
 
 
 def test_hooks_of_tensors_and_nodes():

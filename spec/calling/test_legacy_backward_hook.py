@@ -282,6 +282,7 @@ def test_without_a_graph_a_legacy_hook_does_nothing():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         net(x)[1].sum().backward()
+        torch.no_grad()(net)(x)
 
     assert calls == ["x"]
     assert caught == []

@@ -22,6 +22,7 @@ def test_a_hook_keeps_no_inputs():
     handle = register_module_forward_pre_hook(lambda module, args: None)
 
     def freed(hook):
+        layer.register_forward_hook(lambda *given: None, with_kwargs=True)
         with layer.register_forward_hook(hook):
             x = torch.rand(3, 2)
             there = weakref.ref(x), weakref.ref(layer(x))

@@ -19,11 +19,11 @@ def test_weights_and_gradients_keep_their_dtype():
     layer = nn.Linear(2, 3)
 
     with torch.autocast("cpu"):
-        output = layer(torch.rand(4, 2))
+        output, vector = layer(torch.rand(4, 2)), layer(torch.rand(2))
         state = layer.state_dict()
     output.sum().backward()
 
-    assert output.dtype is torch.bfloat16
+    assert [output.dtype, vector.dtype] == [torch.bfloat16, torch.bfloat16]
     assert {t.dtype for p in layer.parameters() for t in (p, p.grad)} == {torch.float32}
     assert {value.dtype for value in state.values()} == {torch.float32}
     assert layer.bfloat16().weight.dtype is torch.bfloat16
@@ -100,12 +100,11 @@ def test_layers_that_keep_the_dtype(layer):
             assert other(torch.rand(5, 4, 4, 4, dtype=torch.bfloat16)).dtype is torch.float32
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
 @pytest.mark.parametrize(
-    "loss",
-    [nn.MSELoss(), nn.L1Loss(), nn.HuberLoss(), nn.BCEWithLogitsLoss(), nn.CrossEntropyLoss()],
-    ids=lambda loss: type(loss).__name__,
+    "loss", [nn.MSELoss, nn.L1Loss, nn.HuberLoss, nn.BCEWithLogitsLoss, nn.CrossEntropyLoss]
 )
-def test_losses_are_float32(loss):
+def test_losses_are_float32(loss, reduction):
     """In ``torch.autocast("cpu")``, losses such as ``nn.CrossEntropyLoss`` of bfloat16 inputs return float32.
 
     Not all do: ``nn.GaussianNLLLoss`` returns bfloat16. See :class:`torch.autocast`.
@@ -113,7 +112,7 @@ def test_losses_are_float32(loss):
     prediction, target = torch.rand(4, 3).bfloat16(), torch.rand(4, 3).bfloat16()
 
     with torch.autocast("cpu"):
-        assert loss(prediction, target).dtype is torch.float32
+        assert loss(reduction=reduction)(prediction, target).dtype is torch.float32
         assert nn.GaussianNLLLoss()(prediction, target, target).dtype is torch.bfloat16
 
 

@@ -18,8 +18,10 @@ from torch.nn import functional as F
         lambda x, w: torch.matmul(x, w.T),
         lambda x, w: torch.mm(x, w.T),
         lambda x, w: torch.bmm(x[None], w.T[None]),
+        lambda x, w: torch.addmm(torch.rand(3), x, w.T),
+        lambda x, w: torch.baddbmm(torch.rand(1, 1, 3), x[None], w.T[None]),
     ],
-    ids=["@", "einsum", "matmul", "mm", "bmm"],
+    ids=["@", "einsum", "matmul", "mm", "bmm", "addmm", "baddbmm"],
 )
 def test_products_are_computed_in_bfloat16(product):
     """In ``torch.autocast("cpu")`` matrix products, ``@`` and ``torch.einsum`` included, return bfloat16.
@@ -206,12 +208,22 @@ def test_bce_is_refused_on_the_gpu():
         (nn.RNN, True),
         (lambda *sizes: nn.RNN(*sizes, nonlinearity="relu"), True),
         (nn.GRU, False),
+        (lambda *sizes: nn.GRU(*sizes, num_layers=2, bidirectional=True), False),
         (nn.RNNCell, True),
         (lambda *sizes: nn.RNNCell(*sizes, nonlinearity="relu"), True),
         (nn.GRUCell, False),
         (nn.LSTMCell, False),
     ],
-    ids=["RNN", "RNN of relu", "GRU", "RNNCell", "RNNCell of relu", "GRUCell", "LSTMCell"],
+    ids=[
+        "RNN",
+        "RNN of relu",
+        "GRU",
+        "GRU of two layers",
+        "RNNCell",
+        "RNNCell of relu",
+        "GRUCell",
+        "LSTMCell",
+    ],
 )
 def test_recurrent_layers_differ(layer, lower):
     """In ``torch.autocast("cpu")``, ``nn.RNN`` returns bfloat16; ``nn.GRU`` and ``LSTMCell`` keep float32.
@@ -333,10 +345,12 @@ def test_an_attention_mask_is_cast():
             attention(x, x, x, key_padding_mask=given, need_weights=False)[0]
             for given in (mask, torch.zeros(1, 3).masked_fill(mask, float("-inf")))
         )
+        square = attention(x, x, x, attn_mask=mask.expand(3, 3), need_weights=False)[0]
         short = attention(x, x[:, :2], x[:, :2], need_weights=False)[0]
 
     assert boolean.dtype is torch.bfloat16
     assert torch.equal(boolean, added)
+    assert torch.equal(boolean, square)
     torch.testing.assert_close(boolean, short)
 
 

@@ -201,6 +201,8 @@ def test_the_device_is_a_name():
 
     with pytest.raises((ValueError, RuntimeError), match="device_type"):
         torch.autocast(x.device)
+    with pytest.raises((ValueError, RuntimeError), match="device_type"):
+        torch.autocast(device_type=x.device)
     with torch.autocast(x.device.type):
         assert nn.Linear(2, 1)(x).dtype is torch.bfloat16
 

@@ -157,11 +157,13 @@ def test_the_default_device_can_be_set():
         after = nn.Linear(2, 3)
         torch.set_default_device("cpu")
         later = nn.Linear(2, 3)
-        torch.set_default_device("meta")
+        torch.set_default_device(torch.device("meta"))
+        last = nn.Linear(2, 3)
     finally:
         torch.set_default_device(None)
 
-    assert [net.weight.device.type for net in (layer, inside, after, later)] == ["meta", "cpu", "meta", "cpu"]
+    assert [net.weight.device.type for net in (layer, after, last)] == ["meta"] * 3
+    assert [net.weight.device.type for net in (inside, later)] == ["cpu"] * 2
     assert nn.Linear(2, 3).weight.device.type == "cpu"
 
 

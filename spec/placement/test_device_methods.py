@@ -34,8 +34,9 @@ def test_each_tensor_is_asked_to_go(method):
     net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
 
     assert getattr(net, method)(1) is net
+    assert getattr(net, method)(device=2) is net
     assert getattr(net, method)() is net
-    assert calls == [(4, 1), (2, 1), (3, 1), (4, None), (2, None), (3, None)]
+    assert calls == [(size, device) for device in (1, 2, None) for size in (4, 2, 3)]
 
 
 @pytest.mark.since("2.5")
@@ -52,7 +53,7 @@ def test_mtia_asks_each_tensor_too():
     net.register_buffer("mask", torch.arange(3).as_subclass(Spy))
     net[0].register_buffer("mean", torch.rand(2).as_subclass(Spy))
     net[0].weight = nn.Parameter(torch.rand(4).as_subclass(Spy))
-    returned = net.mtia(1)
+    returned = net.mtia(device=1)
 
     assert returned is net
     assert calls == [(4, 1), (2, 1), (3, 1)]

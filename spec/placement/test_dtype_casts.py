@@ -320,17 +320,18 @@ def test_a_norm_that_casts_its_input_needs_float32_weights():
 
 
 @pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 2, 5)], ids=["1d", "2d"])
 @pytest.mark.since("2.2")
-def test_batch_norm_of_float32_trains_on_half_inputs(training, device):
+def test_batch_norm_of_float32_trains_on_half_inputs(training, shape, device):
     """``BatchNorm`` in float32 takes half precision inputs; its weights get float32 gradients.
 
     The gradient of the input is of its own dtype. So it is in ``eval()`` too. A model cast by ``half()`` may
     keep its BatchNorm in float32, by ``float()`` on these layers afterwards.
     """
-    norm = nn.BatchNorm1d(3).to(device).train(training)
+    norm = (nn.BatchNorm1d(3) if len(shape) == 2 else nn.BatchNorm2d(3)).to(device).train(training)
 
     for dtype in (torch.float16, torch.bfloat16):
-        x = torch.rand(4, 3, device=device).to(dtype).requires_grad_()
+        x = torch.rand(shape, device=device).to(dtype).requires_grad_()
         output = norm(x)
         output.pow(2).sum().backward()
         assert [output.dtype, x.grad.dtype, norm.weight.grad.dtype] == [dtype, dtype, torch.float32]

@@ -130,9 +130,10 @@ def test_a_cast_is_not_recorded():
 
 
 @pytest.mark.question("Q71")
-def test_a_cast_keeps_ties(device):
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_cast_keeps_ties(device, frozen):
     """On CPU and GPU, ``Module.to`` keeps tied parameters tied."""
-    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)).requires_grad_(not frozen)
     net[1].weight = net[1].again = net[0].weight
 
     net.to(device, torch.float16)
@@ -148,14 +149,14 @@ def test_the_meta_device_breaks_ties():
     So do moves to other kinds of device, such as XLA. Tie the weights again afterwards.
     """
     net = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    net[1].weight = net[0].weight
+    net[0].own = net[1].weight = net[0].weight
 
     net.to("meta")
-    assert net[1].weight is not net[0].weight
+    assert len({id(weight) for weight in (net[0].own, net[0].weight, net[1].weight)}) == 3
 
-    net[1].weight = net[0].weight
+    net[0].own = net[1].weight = net[0].weight
     net.to_empty(device="cpu")
-    assert net[1].weight is not net[0].weight
+    assert len({id(weight) for weight in (net[0].own, net[0].weight, net[1].weight)}) == 3
 
 
 def test_a_move_to_meta_makes_new_parameters():
@@ -166,8 +167,7 @@ def test_a_move_to_meta_makes_new_parameters():
     nn.Sequential(layer).to("meta")
 
     assert layer.weight is not weight
-    assert type(layer.weight) is nn.Parameter
-    assert layer.weight.device.type == "meta"
+    assert (type(layer.weight), layer.weight.device.type) == (nn.Parameter, "meta")
     assert weight.tolist() == [0.75]
 
 
@@ -289,7 +289,7 @@ def test_a_tensor_that_is_no_leaf_cannot_be_replaced():
     weight = layer.weight
 
     with pytest.raises(AssertionError, match=r"^$|param must be a leaf tensor"):
-        layer.to("meta")
+        nn.Sequential(layer).to("meta")
 
     assert layer.weight is weight
     assert [p.device.type for p in layer.parameters()] == ["cpu", "cpu"]
@@ -319,7 +319,7 @@ def test_only_parameters_can_be_replaced():
     layer._parameters["weight"] = torch.rand(3, 2)
 
     with pytest.raises(AssertionError, match=r"^$|param must be a Parameter"):
-        layer.to("meta")
+        nn.Sequential(layer).to("meta")
 
     assert layer.weight.device.type == "cpu"
 

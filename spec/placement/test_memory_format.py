@@ -359,11 +359,11 @@ def test_loading_and_the_memory_format(assign, kept):
 
     Call ``to(memory_format=torch.channels_last)`` after assigning.
     """
-    net = nn.Conv2d(3, 4, 2).to(memory_format=torch.channels_last)
-    state = nn.Conv2d(3, 4, 2).state_dict()
+    net = nn.Sequential(nn.Conv2d(3, 4, 2)).to(memory_format=torch.channels_last)
+    state = nn.Sequential(nn.Conv2d(3, 4, 2)).state_dict()
 
     net.load_state_dict(state, assign=assign)
 
-    assert torch.equal(net.weight, state["weight"])
-    assert net.weight.is_contiguous(memory_format=torch.channels_last) is kept
-    assert net.weight.is_contiguous() is not kept
+    assert torch.equal(net[0].weight, state["0.weight"])
+    assert net[0].weight.is_contiguous(memory_format=torch.channels_last) is kept
+    assert net[0].weight.is_contiguous() is not kept

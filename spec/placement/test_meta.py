@@ -97,12 +97,12 @@ def test_the_error_recommends_to_empty():
     """
     text = "Cannot copy out of meta tensor; no data! Please use torch.nn.Module.to_empty() instead of "
     text += "torch.nn.Module.to() when moving module from meta to a different device."
-
     for layer in (nn.Linear(2, 3), nn.BatchNorm1d(2, affine=False)):
-        with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor") as caught:
-            layer.to("meta").to("cpu")
-        assert str(caught.value) == text
-        assert caught.value.__suppress_context__ is True
+        for dtype in (None, torch.float64):
+            with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor") as caught:
+                layer.to("meta").to("cpu", dtype)
+            assert str(caught.value) == text
+            assert caught.value.__suppress_context__ is True
 
 
 @pytest.mark.question("Q75")
@@ -279,14 +279,15 @@ def test_loading_into_meta_does_nothing_and_warns():
 
     There is one warning for each key; load with ``assign=True``, or call ``to_empty`` before.
     """
-    norm, state = nn.BatchNorm1d(2, device="meta"), nn.BatchNorm1d(2).state_dict()
+    net = nn.Sequential(nn.BatchNorm1d(2, device="meta"))
+    state = nn.Sequential(nn.BatchNorm1d(2)).state_dict()
 
     with pytest.warns(UserWarning, match="to a meta parameter .*, which is a no-op") as caught:
-        result = norm.load_state_dict(state)
+        result = net.load_state_dict(state)
 
     assert [str(w.message).split(":")[0] for w in caught] == [f"for {key}" for key in state]
     assert result == ([], [])
-    assert [t.device.type for t in norm.state_dict().values()] == ["meta"] * 5
+    assert [t.device.type for t in net.state_dict().values()] == ["meta"] * 5
 
 
 @pytest.mark.before("2.1")

@@ -74,7 +74,7 @@ def test_an_optimizers_state_is_not_cast():
 def test_loading_casts_an_optimizers_state():
     """``optimizer.load_state_dict(optimizer.state_dict())`` casts momentum to the dtype of the parameters."""
     layer = nn.Linear(2, 1)
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.5, momentum=0.9)
+    optimizer = torch.optim.SGD([{"params": [p]} for p in layer.parameters()], lr=0.5, momentum=0.9)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     optimizer.step()
 
@@ -92,7 +92,7 @@ def test_loading_leaves_the_step_alone():
     In bfloat16 a count could not pass 256.
     """
     layer = nn.Linear(2, 1)
-    optimizer = torch.optim.Adam(layer.parameters())
+    optimizer = torch.optim.Adam([{"params": [p]} for p in layer.parameters()])
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
     optimizer.step()
 

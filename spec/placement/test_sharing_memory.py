@@ -22,6 +22,7 @@ def test_share_memory_shares_parameters_and_buffers():
     other's updates.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.BatchNorm1d(3)))
+    net[0].weight.requires_grad_(False)
     net.register_buffer("mask", torch.tensor([True, False]), persistent=False)
     values = [t.tolist() for t in [*net.parameters(), *net.buffers()]]
     before = [t.is_shared() for t in [*net.parameters(), *net.buffers()]]

@@ -90,7 +90,7 @@ def test_a_tensor_gives_device_and_dtype():
     like = torch.empty(1, dtype=torch.float64, device="meta")
     first, second = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
 
-    assert first.to(like) is first
+    assert first.to(nn.Parameter(like)) is first
     assert second.to(tensor=like) is second
     for tensors in (first.state_dict().values(), second.state_dict().values()):
         assert [t.device.type for t in tensors] == ["meta"] * 5
@@ -163,8 +163,11 @@ def test_an_integer_dtype_is_refused(dtype):
 
 def test_an_unknown_device_is_refused():
     """``Module.to("gpu")`` raises ``RuntimeError`` for the unknown device and lists the known ones."""
-    with pytest.raises(RuntimeError, match=r"Expected one of cpu, cuda, .* device string: gpu"):
+    message = r"Expected one of cpu, cuda, .* device string: gpu"
+    with pytest.raises(RuntimeError, match=message):
         nn.Linear(2, 3).to("gpu")
+    with pytest.raises(RuntimeError, match=message):
+        nn.Linear(2, 3).to(device="gpu", dtype=torch.float64)
 
 
 def test_a_copy_cannot_be_asked_for():
@@ -239,8 +242,11 @@ def test_complex_modules_warn():
     nn.init.constant_(layer.weight, 3.0)
     layer.register_buffer("mean", torch.tensor([0.5]))
 
-    with pytest.warns(UserWarning, match="Complex modules are a new feature under active development"):
+    message = "^Complex modules are a new feature under active development"
+    with pytest.warns(UserWarning, match=message):
         layer.to(torch.complex64)
+    with pytest.warns(UserWarning, match=message):
+        layer.to("cpu", torch.complex64)
 
     assert [layer.weight.dtype, layer.mean.dtype] == [torch.complex64, torch.complex64]
     assert layer(torch.tensor([[1 + 2j, 5 + 7j]])).tolist() == [[18 + 27j]]
