@@ -134,15 +134,15 @@ def test_a_parameter_gives_way_to_no_plain_value():
     parameter, table = nn.Parameter(torch.rand(4)), nn.ParameterDict([("p", torch.rand(2))])
 
     for other in (0, "text", nn.ReLU()):
-        with pytest.raises(TypeError, match=f"cannot assign '{torch.typename(other)}' as parameter 'p'"):
-            table["p"] = other
+        for put in (lambda x: table.__setitem__("p", x), lambda x: table.update({"p": x})):
+            with pytest.raises(TypeError, match=f"cannot assign '{torch.typename(other)}' as parameter 'p'"):
+                put(other)
     table["p"] = torch.rand(3)
     assert table["p"].shape == (3,)
     table["p"] = parameter
     assert table["p"] is parameter
     table["p"] = None
     assert list(table.items()) == [("p", None)]
-
     del table["p"]
     table["p"] = 7
     assert list(table.items()) == [("p", 7)]
@@ -274,6 +274,7 @@ def test_pop_returns_the_value():
         table.pop("q", None)
     with pytest.raises(TypeError, match="unexpected keyword argument 'default'"):
         table.pop("q", default=None)
+    assert [table.pop("q"), list(table), hasattr(table, "q")] == ["2", [], False]
 
 
 def test_popitem_takes_the_last():

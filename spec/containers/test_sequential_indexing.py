@@ -141,7 +141,7 @@ def test_a_slice_of_a_subclass_calls_its_constructor():
         def __init__(self, width, depth):
             super().__init__(*(nn.Linear(width, width) for _ in range(depth)))
 
-    assert type(Stack(nn.ReLU(), nn.Tanh())[:1]) is Stack
+    assert type(Stack(nn.ReLU(), nn.Tanh())[::-1]) is Stack
     assert given == [[nn.ReLU, nn.Tanh], [OrderedDict]]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'depth'"):
         Block(2, depth=3)[:1]

@@ -23,6 +23,7 @@ def test_data_is_a_plain_tensor():
 
     assert type(net[2].bias) is torch.nn.parameter.Parameter
     assert type(net[2].bias.data) is torch.Tensor
+    assert type(nn.Parameter(torch.rand(2), requires_grad=False).data) is torch.Tensor
     assert net[2].bias.data.tolist() == [2.5]
     assert net[2].bias._version == version + 1
 
@@ -131,7 +132,7 @@ def test_assigned_data_must_suit_a_gradient():
     """
     weight, frozen = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
 
-    for dtype in (torch.int64, torch.int32, torch.int8, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
             weight.data = torch.arange(2, dtype=dtype)
 
@@ -145,10 +146,9 @@ def test_assigned_data_must_be_a_tensor():
     """Assigning a list or a number to ``parameter.data`` raises ``TypeError``."""
     weight = nn.Parameter(torch.tensor([2.5]))
 
-    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got float"):
-        weight.data = 1.5
-    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got list"):
-        weight.data = [1.5]
+    for data, kind in ((1.5, "float"), (2, "int"), ([1.5], "list")):
+        with pytest.raises(TypeError, match=f"Variable data has to be a tensor, but got {kind}"):
+            weight.data = data
 
     assert weight.tolist() == [2.5]
 
@@ -188,6 +188,7 @@ def test_a_parameter_moved_nowhere_is_itself():
 
     assert net.scale is weight
     assert weight.to(torch.float32) is weight
+    assert weight.to("cpu", torch.float32) is weight
     assert [name for name, _ in net.named_parameters()] == ["scale"]
 
 

@@ -95,8 +95,9 @@ def test_a_new_parameter_is_a_plain_one():
     class Scaled(nn.Parameter):
         pass
 
-    net, other = (nn.ParameterList([Scaled(torch.tensor([1.5, 2.5]))]) for _ in range(2))
-    net[0].scale = other[0].scale = 8
+    net, other = (nn.ParameterList(Scaled(torch.rand(2), trained) for trained in (True, False)) for _ in "ab")
+    for weight in (*net, *other):
+        weight.scale = 8
 
     net.to("meta")
     torch.__future__.set_overwrite_module_params_on_conversion(True)
@@ -105,8 +106,8 @@ def test_a_new_parameter_is_a_plain_one():
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(False)
 
-    assert [type(net[0]), type(other[0])] == [nn.Parameter, nn.Parameter]
-    assert [hasattr(net[0], "scale"), hasattr(other[0], "scale")] == [False, False]
+    for weight in (*net, *other):
+        assert (type(weight), hasattr(weight, "scale")) == (nn.Parameter, False)
 
 
 def test_results_are_plain_tensors():
@@ -118,14 +119,15 @@ def test_results_are_plain_tensors():
     class Scaled(nn.Parameter):
         pass
 
-    weight = Scaled(torch.tensor([1.5, 2.5]))
-    weight.scale = 8
+    for trained in (True, False):
+        weight = Scaled(torch.tensor([1.5, 2.5]), trained)
+        weight.scale = 8
 
-    results = [weight.to(torch.float64), weight.to("meta"), weight.clone(), weight.detach(), weight.data]
+        results = [weight.to(torch.float64), weight.to("meta"), weight.clone(), weight.detach(), weight.data]
 
-    assert [type(result) for result in results] == [torch.Tensor] * 5
-    assert [hasattr(result, "scale") for result in results] == [False] * 5
-    assert weight.to(torch.float32) is weight
+        assert [type(result) for result in results] == [torch.Tensor] * 5
+        assert [hasattr(result, "scale") for result in results] == [False] * 5
+        assert weight.to(torch.float32) is weight
 
 
 def test_a_deep_copy_calls_the_class():
@@ -168,12 +170,13 @@ def test_other_copies_forget_the_class(copied):
     class Scaled(nn.Parameter):
         pass
 
-    weight = Scaled(torch.tensor([1.5, 2.5]))
+    weight, bare = Scaled(torch.tensor([1.5, 2.5])), Scaled(torch.rand(2))
     weight.scale = 8
 
     twin = copied(weight)
 
     assert (type(twin), twin.scale, twin.tolist()) == (nn.Parameter, 8, [1.5, 2.5])
+    assert type(copied(bare)) is nn.Parameter
 
 
 def test_a_state_dict_holds_the_values_alone():
