@@ -125,12 +125,13 @@ def test_a_repeated_module_is_a_value_each_time():
 def test_setting_a_key_replaces_in_place():
     """Setting an existing key of a ``ModuleDict`` keeps its position; a new key is added at the end."""
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
-    table = nn.ModuleDict({"a": relu, "b": tanh})
+    table = nn.ModuleDict({"none": None, "a": relu, "b": tanh})
 
     table["a"] = gelu
     table["c"] = elu
+    table["none"] = relu
 
-    assert list(table.items()) == [("a", gelu), ("b", tanh), ("c", elu)]
+    assert list(table.items()) == [("none", relu), ("a", gelu), ("b", tanh), ("c", elu)]
 
 
 def test_a_value_is_a_module_or_none():
@@ -269,10 +270,10 @@ def test_update_merges_in_the_order_given(kind):
     a, b, z, m = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     table = nn.ModuleDict({"a": a, "b": b})
 
-    result = table.update(kind({"z": z, "a": m, "c": b}))
+    result = table.update(kind({"z": z, "b": None, "a": m, "c": b}))
 
     assert result is None
-    assert list(table.items()) == [("a", m), ("b", b), ("z", z), ("c", b)]
+    assert list(table.items()) == [("a", m), ("b", None), ("z", z), ("c", b)]
 
 
 @pytest.mark.parametrize("value", [3, 0, nn.Linear(2, 3)], ids=["int", "zero", "Linear"])

@@ -198,11 +198,11 @@ def test_deletion_numbers_the_elements_afresh():
     """
     elements = [nn.ReLU() for _ in range(13)]
     layers = nn.ModuleList(elements[:12])
-
     del layers[-12]
+    del layers[4]
     layers.append(elements[12])
 
-    assert list(layers._modules.items()) == [(str(i), elements[i + 1]) for i in range(12)]
+    assert list(layers._modules.items()) == [(str(i), e) for i, e in enumerate(elements[1:5] + elements[6:])]
 
 
 def test_a_slice_of_elements_is_deleted():

@@ -254,9 +254,9 @@ def test_an_attribute_is_no_key():
 
 def test_deleting_removes_the_parameter():
     """``del table[key]`` removes the key and its parameter from a ``ParameterDict``."""
-    table = nn.ParameterDict([("p", torch.rand(2)), ("q", torch.rand(3))])
-
-    del table["p"]
+    frozen = nn.Parameter(torch.rand(2), requires_grad=False)
+    table = nn.ParameterDict([("p", torch.rand(2)), ("f", frozen), ("q", torch.rand(3))])
+    del table["p"], table["f"]
 
     assert list(table) == ["q"]
     assert not hasattr(table, "p")
@@ -305,7 +305,7 @@ def test_get_has_a_default():
     weight, bare = nn.Parameter(torch.rand(2)), torch.rand(2)
     table = nn.ParameterDict([("p", weight), ("n", 0), ("none", None)])
     assert [table.get("p"), table.get("p", "2")] == [weight, weight]
-    assert [table.get("x"), table.get("x", "2"), table.get("x", bare) is bare] == [None, "2", True]
+    assert [table.get("x"), table.get("x", "2"), table.get("x", default=bare) is bare] == [None, "2", True]
     assert [table.get("n", "2"), table.get("none", "2"), len(table)] == [0, None, 3]
 
 

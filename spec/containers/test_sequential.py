@@ -165,9 +165,10 @@ def test_layers_are_called_with_their_hooks():
     net, calls = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh())), []
     net[0].register_forward_pre_hook(lambda module, args: calls.append("before"))
     net[1].register_full_backward_hook(lambda module, *given: calls.append("back"))
+    net[1][0].register_forward_hook(lambda *given: calls.append("after"))
     net(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == ["before", "back"]
+    assert calls == ["before", "after", "back"]
 
 
 def test_a_module_may_run_twice():

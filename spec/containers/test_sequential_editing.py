@@ -164,9 +164,10 @@ def test_plus_and_times_forget_the_subclass():
     class Stack(nn.Sequential):
         pass
 
-    a, b = Stack(nn.ReLU()), Stack(nn.Tanh())
+    a, b, plain = Stack(nn.ReLU()), Stack(nn.Tanh()), nn.Sequential(nn.GELU())
 
-    assert [type(a + b), type(a * 2), type(2 * a)] == [nn.Sequential] * 3
+    results = [a + b, a + plain, plain + a, a * 2, 2 * a]
+    assert [type(result) for result in results] == [nn.Sequential] * 5
 
 
 @pytest.mark.parametrize(

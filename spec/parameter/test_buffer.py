@@ -173,6 +173,7 @@ def test_a_buffer_prints_like_a_tensor():
     for persistent in (True, False):
         buffer = nn.Buffer(torch.tensor([1.5, 2.5]), persistent=persistent)
         assert repr(buffer) == "tensor([1.5000, 2.5000])"
+        assert repr(buffer.requires_grad_()) == "tensor([1.5000, 2.5000], requires_grad=True)"
 
 
 @pytest.mark.since("2.5")
@@ -202,10 +203,12 @@ def test_a_tensor_subclass_stays_one(persistent):
     class Tagged(torch.Tensor):
         pass
 
-    mean = nn.Buffer(torch.rand(2).as_subclass(Tagged), persistent=persistent)
+    for requires_grad in (True, False):
+        values = torch.rand(2).as_subclass(Tagged).requires_grad_(requires_grad)
+        mean = nn.Buffer(values, persistent=persistent)
 
-    assert type(mean) is Tagged
-    assert isinstance(mean, nn.Buffer)
+        assert type(mean) is Tagged
+        assert isinstance(mean, nn.Buffer)
 
 
 @pytest.mark.since("2.5")

@@ -45,7 +45,8 @@ def test_data_shares_the_storage(device):
     """``parameter.data`` shares memory with the parameter: writing to ``data`` changes the parameter."""
     values = torch.tensor([[1.5, 2.5], [3.5, 4.5]], device=device)
 
-    for weight in (nn.Parameter(values.clone()), nn.Parameter(values.t())):
+    frozen = nn.Parameter(values.clone(), requires_grad=False)
+    for weight in (nn.Parameter(values.clone()), frozen, nn.Parameter(values.t())):
         weight.data[0] = 7.0
         weight.data.mul_(2)
 
@@ -56,12 +57,13 @@ def test_data_shares_the_storage(device):
 
 def test_data_is_a_new_object_each_time():
     """Each access to ``parameter.data`` returns a new tensor object, so an attribute set on one is lost."""
-    weight = nn.Parameter(torch.rand(2))
+    for requires_grad in (True, False):
+        weight = nn.Parameter(torch.rand(2), requires_grad)
 
-    weight.data.note = "kept?"
+        weight.data.note = "kept?"
 
-    assert weight.data is not weight.data
-    assert hasattr(weight.data, "note") is False
+        assert weight.data is not weight.data
+        assert hasattr(weight.data, "note") is False
 
 
 def test_autograd_does_not_notice_writes_to_data():
@@ -105,15 +107,16 @@ def test_autograd_notices_writes_to_detach():
 
 def test_assigning_data_keeps_the_parameter():
     """Assigning to ``parameter.data`` replaces the values but keeps the same parameter object."""
-    layer = nn.Linear(2, 1)
-    weight, values = layer.weight, torch.tensor([[1.5, 2.5]])
+    for requires_grad in (True, False):
+        layer = nn.Linear(2, 1).requires_grad_(requires_grad)
+        weight, values = layer.weight, torch.tensor([[1.5, 2.5]])
 
-    layer.weight.data = values
+        layer.weight.data = values
 
-    assert layer.weight is weight
-    assert (type(weight), weight.requires_grad) == (nn.Parameter, True)
-    assert weight.tolist() == [[1.5, 2.5]]
-    assert weight.data_ptr() == values.data_ptr()
+        assert layer.weight is weight
+        assert (type(weight), weight.requires_grad) == (nn.Parameter, requires_grad)
+        assert weight.tolist() == [[1.5, 2.5]]
+        assert weight.data_ptr() == values.data_ptr()
 
 
 def test_assigned_data_may_differ_in_shape_and_dtype():
@@ -216,6 +219,8 @@ def test_moving_the_module_keeps_the_parameter():
     See :meth:`Module.to <torch.nn.Module.to>`.
     """
     cast, moved = (nn.Sequential(nn.Linear(2, 3)) for _ in range(2))
+    cast[0].bias.requires_grad_(False)
+    moved[0].bias.requires_grad_(False)
     cast.to(torch.float64)
     moved.to("meta", torch.float64)
 
@@ -237,8 +242,10 @@ def test_data_does_not_cross_the_meta_device(old, new):
     """
     layer = nn.Linear(2, 1, device=old)
 
-    with pytest.raises(RuntimeError, match="incompatible tensor type"):
-        layer.weight.data = torch.rand(1, 2, device=new)
+    for requires_grad in (True, False):
+        layer.weight.requires_grad_(requires_grad)
+        with pytest.raises(RuntimeError, match="incompatible tensor type"):
+            layer.weight.data = torch.rand(1, 2, device=new)
 
     layer.weight = nn.Parameter(torch.rand(1, 2, device=new))
     assert layer.weight.device.type == new

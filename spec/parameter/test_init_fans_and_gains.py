@@ -188,7 +188,7 @@ def test_the_parameter_is_for_leaky_relu_only(nonlinearity, gain):
     assert nn.init.calculate_gain("leaky_relu", 0.5) == math.sqrt(2 / 1.25)
 
 
-@pytest.mark.parametrize("slope", [True, "0.2", [0.2]], ids=["bool", "string", "list"])
+@pytest.mark.parametrize("slope", [True, False, "0.2", [0.2]], ids=repr)
 def test_the_slope_must_be_a_number(slope):
     """``nn.init.calculate_gain("leaky_relu", slope)`` raises ``ValueError`` for a bool, a string or a
     list.

@@ -49,6 +49,7 @@ def test_absent_and_non_persistent_entries_are_left_out():
     layer.register_buffer("nothing", None)
 
     assert list(layer.state_dict()) == list(layer.state_dict(keep_vars=True)) == ["weight"]
+    assert list(nn.Sequential(layer).state_dict()) == ["0.weight"]
 
 
 def test_loading_initialises_a_lazy_module():

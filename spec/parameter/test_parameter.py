@@ -86,6 +86,7 @@ def test_grad_is_none_at_first():
     (weight * 3).sum().backward()
 
     assert weight.grad.tolist() == [3.0, 3.0]
+    assert nn.Parameter(weight).grad is None
 
 
 def test_requires_grad_is_the_second_argument():
@@ -311,7 +312,7 @@ def test_attributes_of_the_tensor_are_lost():
     tensor.note = "shuffled"
     weight.note = "loaded"
 
-    for new in (nn.Parameter(tensor), nn.Parameter(weight)):
+    for new in (nn.Parameter(tensor), nn.Parameter(weight), nn.Parameter(weight, requires_grad=False)):
         assert not hasattr(new, "note")
 
     weight.data = tensor

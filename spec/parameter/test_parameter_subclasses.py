@@ -131,6 +131,7 @@ def test_prints_like_its_own_type():
     silent = nn.Parameter(torch.rand(2).as_subclass(Silent))
 
     assert repr(nn.Parameter(tagged())) == "Parameter(Tagged([1.5000, 2.5000], requires_grad=True))"
+    assert repr(nn.Parameter(tagged(), requires_grad=False)) == "Parameter(Tagged([1.5000, 2.5000]))"
     assert repr(silent) == "Silent"
 
 
@@ -163,8 +164,9 @@ def test_detach_keeps_the_type_or_it_fails():
 
     for kind, found in [(Forgetful, "Tensor"), (Restless, "Settled")]:
         told = f"from an instance of type {kind.__name__} .*type {found} was found instead"
-        with pytest.raises(RuntimeError, match=told):
-            nn.Parameter(torch.rand(2).as_subclass(kind))
+        for requires_grad in (True, False):
+            with pytest.raises(RuntimeError, match=told):
+                nn.Parameter(torch.rand(2).as_subclass(kind), requires_grad)
 
     assert isinstance(nn.Parameter(tagged()), nn.Parameter)
 

@@ -200,13 +200,14 @@ def test_slots_have_to_be_the_same():
 @pytest.mark.since("2.3")
 def test_a_buffer_can_be_swapped():
     """``torch.utils.swap_tensors`` of a buffer and a tensor gives the buffer the tensor's values."""
-    norm, values = nn.BatchNorm1d(2), torch.tensor([5.0, 6.0])
+    norm, values = nn.BatchNorm1d(2), torch.tensor([5.0, 6.0, 7.0], dtype=torch.float64)
     before = norm.running_mean
 
     torch.utils.swap_tensors(norm.running_mean, values)
 
     assert norm.running_mean is before
-    assert norm.state_dict()["running_mean"].tolist() == [5.0, 6.0]
+    assert norm.state_dict()["running_mean"].tolist() == [5.0, 6.0, 7.0]
+    assert (before.dtype, values.dtype) == (torch.float64, torch.float32)
     assert values.tolist() == [0.0, 0.0]
 
 
