@@ -70,10 +70,11 @@ def test_setdefault_takes_a_parameter_as_it_is():
     :meth:`~torch.nn.ParameterDict.setdefault`.
     """
     table, tensor = nn.ParameterDict(), torch.rand(3)
-    weight = nn.Parameter(torch.rand(2), requires_grad=False)
+    frozen, trained = nn.Parameter(torch.rand(2), requires_grad=False), nn.Parameter(torch.rand(2))
 
-    assert table.setdefault("weight", weight) is weight
-    assert table["weight"] is weight
+    for key, weight in (("frozen", frozen), ("trained", trained)):
+        assert table.setdefault(key, weight) is weight
+        assert table[key] is weight
 
     made = table.setdefault("tensor", tensor)
 
@@ -94,8 +95,9 @@ def test_a_new_tensor_is_a_new_parameter():
         old = table[key].requires_grad_(False)
         optimizer = torch.optim.SGD([old], lr=1.0)
 
-        for tensor in (old * 2, (old * 2).half()):
-            table[key] = tensor
+        for tensor in (old * 2, (old * 2).half(), (old.half() * 2).requires_grad_()):
+            before, table[key] = table[key], tensor
+            assert table[key] is not before
             assert type(table[key]) is nn.Parameter
             assert [table[key].requires_grad, table[key].is_leaf] == [True, True]
             assert table[key].dtype is tensor.dtype

@@ -96,5 +96,6 @@ def test_copying_calls_no_constructor():
 
     assert type(tower) is Tower
     assert (len(tower), tower.width) == (2, 3)
+    assert type(copy.deepcopy(Tower(3, depth=0))) is Tower
     with pytest.raises(TypeError, match="'depth'"):
         tower[:1]

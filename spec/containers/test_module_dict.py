@@ -87,12 +87,12 @@ def test_a_dict_of_modules_cannot_be_called():
 
 def test_it_reads_like_a_dict():
     """``len()``, ``in`` and iteration of a ``ModuleDict`` use its keys, as for a dict."""
-    relu, tanh = nn.ReLU(), nn.Tanh()
-    table = nn.ModuleDict({"r": relu, "t": tanh})
+    relu = nn.ReLU()
+    table = nn.ModuleDict({"r": relu, "none": None})
 
     assert len(table) == 2
-    assert [key in table for key in ("t", "x", relu, "keys")] == [True, False, False, False]
-    assert list(table) == ["r", "t"]
+    assert [key in table for key in ("r", "none", "x", relu, "keys")] == [True, True, False, False, False]
+    assert list(table) == ["r", "none"]
 
 
 def test_keys_values_and_items_are_live():
@@ -125,12 +125,13 @@ def test_a_repeated_module_is_a_value_each_time():
 def test_setting_a_key_replaces_in_place():
     """Setting an existing key of a ``ModuleDict`` keeps its position; a new key is added at the end."""
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
-    table = nn.ModuleDict({"a": relu, "b": tanh})
+    table = nn.ModuleDict({"none": None, "a": relu, "b": tanh})
 
     table["a"] = gelu
     table["c"] = elu
+    table["none"] = relu
 
-    assert list(table.items()) == [("a", gelu), ("b", tanh), ("c", elu)]
+    assert list(table.items()) == [("none", relu), ("a", gelu), ("b", tanh), ("c", elu)]
 
 
 def test_a_value_is_a_module_or_none():
@@ -200,7 +201,7 @@ def test_a_key_must_be_free_as_an_attribute(key):
     assert list(table) == [f"{key}_"]
 
 
-@pytest.mark.parametrize("key", ["x", 0])
+@pytest.mark.parametrize("key", ["x", "training", 0])
 def test_a_missing_key_is_a_key_error(key):
     """A missing key of a ``ModuleDict`` raises ``KeyError`` for ``table[key]``, ``del table[key]`` and
     ``pop(key)``.
@@ -245,7 +246,7 @@ def test_pop_takes_a_key_only():
 
 def test_clear_removes_everything():
     """:meth:`ModuleDict.clear <torch.nn.ModuleDict.clear>` removes all modules."""
-    table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh()})
+    table = nn.ModuleDict({"a": nn.ReLU(), "b": nn.Tanh(), "none": None})
 
     table.clear()
 
@@ -269,10 +270,10 @@ def test_update_merges_in_the_order_given(kind):
     a, b, z, m = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     table = nn.ModuleDict({"a": a, "b": b})
 
-    result = table.update(kind({"z": z, "a": m, "c": b}))
+    result = table.update(kind({"z": z, "b": None, "a": m, "c": b}))
 
     assert result is None
-    assert list(table.items()) == [("a", m), ("b", b), ("z", z), ("c", b)]
+    assert list(table.items()) == [("a", m), ("b", None), ("z", z), ("c", b)]
 
 
 @pytest.mark.parametrize("value", [3, 0, nn.Linear(2, 3)], ids=["int", "zero", "Linear"])
@@ -346,3 +347,4 @@ def test_keys_are_printed():
         repr(table)
         == "ModuleDict(\n  (act): ReLU()\n  (b): ReLU()\n  (out): Dropout(p=0.25, inplace=False)\n)"
     )
+    assert repr(nn.ModuleDict({"act": nn.ReLU()})) == "ModuleDict(\n  (act): ReLU()\n)"

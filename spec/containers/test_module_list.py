@@ -30,8 +30,9 @@ def test_it_cannot_be_called():
     A :class:`~torch.nn.Sequential` can be called.
     """
     for layers in (nn.ModuleList(), nn.ModuleList([nn.ReLU()]), nn.ModuleList([nn.ReLU(), nn.Tanh()])):
-        with pytest.raises(NotImplementedError, match=r"^Module \[ModuleList\] is missing the required"):
-            layers(torch.rand(2))
+        for arguments in ((), (torch.rand(2),)):
+            with pytest.raises(NotImplementedError, match=r"^Module \[ModuleList\] is missing the required"):
+                layers(*arguments)
 
 
 def test_its_owner_calls_the_modules():
@@ -156,9 +157,9 @@ def test_a_slice_is_numbered_afresh():
     elements = [nn.ReLU() for _ in range(12)]
     layers = Stack(elements)
 
-    assert type(layers[1:]) is Stack
-    assert list(layers[1:]._modules.items()) == [(str(i), elements[i + 1]) for i in range(11)]
-    assert [*layers[-3:], *layers[::-2]] == elements[-3:] + elements[::-2]
+    for part in (slice(1, None), slice(-3, None), slice(None, None, -2)):
+        assert type(layers[part]) is Stack
+        assert list(layers[part]._modules.items()) == [(str(i), e) for i, e in enumerate(elements[part])]
     assert len(layers) == 12
 
 
@@ -197,11 +198,11 @@ def test_deletion_numbers_the_elements_afresh():
     """
     elements = [nn.ReLU() for _ in range(13)]
     layers = nn.ModuleList(elements[:12])
-
     del layers[-12]
+    del layers[4]
     layers.append(elements[12])
 
-    assert list(layers._modules.items()) == [(str(i), elements[i + 1]) for i in range(12)]
+    assert list(layers._modules.items()) == [(str(i), e) for i, e in enumerate(elements[1:5] + elements[6:])]
 
 
 def test_a_slice_of_elements_is_deleted():
@@ -229,10 +230,10 @@ def test_iteration_yields_every_element():
 def test_in_asks_for_the_very_module():
     """The ``in`` operator finds modules of a ``ModuleList`` by identity: a new ``nn.ReLU()`` is not found."""
     relu = nn.ReLU()
-    layers = nn.ModuleList([nn.Tanh(), relu])
+    layers = nn.ModuleList([nn.Linear(2, 3), relu])
 
     assert relu in layers
-    assert nn.ReLU() not in layers
+    assert [new in layers for new in (nn.ReLU(), nn.Linear(2, 3))] == [False, False]
 
 
 def test_append_returns_the_list():
@@ -247,24 +248,24 @@ def test_append_returns_the_list():
 
 def test_extend_returns_the_list():
     """:meth:`ModuleList.extend <torch.nn.ModuleList.extend>` appends modules and returns the list."""
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     layers = nn.ModuleList([relu])
 
     result = layers.extend(module for module in (tanh, gelu))
 
-    assert layers.extend([]) is result is layers
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert layers.extend(nn.ModuleList([elu])) is layers.extend([]) is result is layers
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu), ("3", elu)]
 
 
 def test_plus_equals_appends_an_iterable():
     """The ``+=`` operator appends the modules of an iterable to the same ``ModuleList`` object."""
-    relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     layers = before = nn.ModuleList([relu])
-
     layers += iter([tanh, gelu])
+    layers += nn.ModuleList([elu])
 
     assert layers is before
-    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
+    assert list(layers._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu), ("3", elu)]
 
 
 def test_plus_joins_with_any_iterable():
@@ -340,7 +341,6 @@ def test_insert_past_the_end_leaves_a_gap():
 def test_insert_takes_anything():
     """``ModuleList.insert`` does not check the type of the element: a number is accepted."""
     layers = nn.ModuleList([nn.ReLU()])
-
     for value in (3, "text", torch.relu):
         layers.insert(1, value)
         assert layers[1] is value

@@ -134,15 +134,15 @@ def test_a_parameter_gives_way_to_no_plain_value():
     parameter, table = nn.Parameter(torch.rand(4)), nn.ParameterDict([("p", torch.rand(2))])
 
     for other in (0, "text", nn.ReLU()):
-        with pytest.raises(TypeError, match=f"cannot assign '{torch.typename(other)}' as parameter 'p'"):
-            table["p"] = other
+        for put in (lambda x: table.__setitem__("p", x), lambda x: table.update({"p": x})):
+            with pytest.raises(TypeError, match=f"cannot assign '{torch.typename(other)}' as parameter 'p'"):
+                put(other)
     table["p"] = torch.rand(3)
     assert table["p"].shape == (3,)
     table["p"] = parameter
     assert table["p"] is parameter
     table["p"] = None
     assert list(table.items()) == [("p", None)]
-
     del table["p"]
     table["p"] = 7
     assert list(table.items()) == [("p", 7)]
@@ -254,9 +254,9 @@ def test_an_attribute_is_no_key():
 
 def test_deleting_removes_the_parameter():
     """``del table[key]`` removes the key and its parameter from a ``ParameterDict``."""
-    table = nn.ParameterDict([("p", torch.rand(2)), ("q", torch.rand(3))])
-
-    del table["p"]
+    frozen = nn.Parameter(torch.rand(2), requires_grad=False)
+    table = nn.ParameterDict([("p", torch.rand(2)), ("f", frozen), ("q", torch.rand(3))])
+    del table["p"], table["f"]
 
     assert list(table) == ["q"]
     assert not hasattr(table, "p")
@@ -274,6 +274,7 @@ def test_pop_returns_the_value():
         table.pop("q", None)
     with pytest.raises(TypeError, match="unexpected keyword argument 'default'"):
         table.pop("q", default=None)
+    assert [table.pop("q"), list(table), hasattr(table, "q")] == ["2", [], False]
 
 
 def test_popitem_takes_the_last():
@@ -304,7 +305,7 @@ def test_get_has_a_default():
     weight, bare = nn.Parameter(torch.rand(2)), torch.rand(2)
     table = nn.ParameterDict([("p", weight), ("n", 0), ("none", None)])
     assert [table.get("p"), table.get("p", "2")] == [weight, weight]
-    assert [table.get("x"), table.get("x", "2"), table.get("x", bare) is bare] == [None, "2", True]
+    assert [table.get("x"), table.get("x", "2"), table.get("x", default=bare) is bare] == [None, "2", True]
     assert [table.get("n", "2"), table.get("none", "2"), len(table)] == [0, None, 3]
 
 

@@ -17,7 +17,7 @@ def test_copy_shares_the_parameters():
 
     ``copy.deepcopy`` copies the parameters too.
     """
-    table = nn.ParameterDict([("z", torch.rand(2)), ("s", "text"), ("a", torch.rand(3))])
+    table = nn.ParameterDict([("z", torch.rand(2)), ("s", "text"), ("a", nn.Parameter(torch.rand(3), False))])
 
     copy = table.copy()
     copy["n"] = 7
@@ -169,7 +169,8 @@ def test_or_equals_updates_in_place():
 
     table |= OrderedDict([("m", "3"), ("a", "4")])
     table |= nn.ParameterDict([("z", weight)])
+    table |= {"n": "5"}
 
     assert table is before
-    assert list(table.items()) == [("z", weight), ("m", "3"), ("a", "4")]
+    assert list(table.items()) == [("z", weight), ("m", "3"), ("a", "4"), ("n", "5")]
     assert [name for name, _ in table.named_parameters()] == ["z"]

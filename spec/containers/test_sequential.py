@@ -85,8 +85,9 @@ def test_a_list_or_plain_dict_is_no_module(layers):
 
     A dict is passed as an ``OrderedDict``.
     """
-    with pytest.raises(TypeError, match=f"^{type(layers).__name__} is not a Module subclass$"):
-        nn.Sequential(layers)
+    for arguments in ((layers,), (nn.Tanh(), layers)):
+        with pytest.raises(TypeError, match=f"^{type(layers).__name__} is not a Module subclass$"):
+            nn.Sequential(*arguments)
 
 
 def test_an_ordered_dict_stands_alone():
@@ -164,9 +165,10 @@ def test_layers_are_called_with_their_hooks():
     net, calls = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh())), []
     net[0].register_forward_pre_hook(lambda module, args: calls.append("before"))
     net[1].register_full_backward_hook(lambda module, *given: calls.append("back"))
+    net[1][0].register_forward_hook(lambda *given: calls.append("after"))
     net(torch.rand(2, requires_grad=True)).sum().backward()
 
-    assert calls == ["before", "back"]
+    assert calls == ["before", "after", "back"]
 
 
 def test_a_module_may_run_twice():
@@ -181,10 +183,10 @@ def test_a_module_may_run_twice():
 
 def test_an_empty_slot_cannot_run():
     """A ``Sequential`` accepts ``None`` as a layer, but raises ``TypeError`` when it is called."""
-    listed = nn.Sequential(nn.ReLU(), None)
+    first, last = nn.Sequential(None, nn.ReLU()), nn.Sequential(nn.ReLU(), None)
     named = nn.Sequential(OrderedDict(act=nn.ReLU(), hole=None))
 
-    for net in (listed, named):
+    for net in (first, last, named):
         assert len(net) == 2
         with pytest.raises(TypeError, match="'NoneType' object is not callable"):
             net(torch.rand(2))
@@ -273,11 +275,12 @@ def test_in_asks_for_the_very_layer():
     """The ``in`` operator finds a layer of a ``Sequential`` by identity, not by name, and no nested layer."""
     relu = nn.ReLU()
     net = nn.Sequential(relu, nn.Sequential(nn.Tanh()))
+    net.add_module("head", nn.GELU())
 
     assert relu in net
     assert nn.ReLU() not in net
     assert net[1][0] not in net
-    assert "0" not in net
+    assert [name in net for name in ("0", "head")] == [False, False]
 
 
 def test_dir_leaves_numbers_out():

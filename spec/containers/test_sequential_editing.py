@@ -148,14 +148,14 @@ def test_extend_takes_any_iterable(kind):
 def test_plus_makes_a_new_sequential():
     """``a + b`` of two ``Sequential`` objects is a new one, renumbered; ``a`` and ``b`` are unchanged."""
     relu, tanh, gelu = nn.ReLU(), nn.Tanh(), nn.GELU()
-    a, b = nn.Sequential(OrderedDict(act=relu)), nn.Sequential(tanh, gelu)
+    a, b = nn.Sequential(OrderedDict(act=relu)), nn.Sequential(OrderedDict([("x", tanh), ("0", gelu)]))
 
     both = a + b
 
     assert list(both._modules.items()) == [("0", relu), ("1", tanh), ("2", gelu)]
     assert [(a + nn.Sequential()) is a, (nn.Sequential() + b) is b] == [False, False]
     assert list(a._modules.items()) == [("act", relu)]
-    assert list(b._modules.items()) == [("0", tanh), ("1", gelu)]
+    assert list(b._modules.items()) == [("x", tanh), ("0", gelu)]
 
 
 def test_plus_and_times_forget_the_subclass():
@@ -164,9 +164,10 @@ def test_plus_and_times_forget_the_subclass():
     class Stack(nn.Sequential):
         pass
 
-    a, b = Stack(nn.ReLU()), Stack(nn.Tanh())
+    a, b, plain = Stack(nn.ReLU()), Stack(nn.Tanh()), nn.Sequential(nn.GELU())
 
-    assert [type(a + b), type(a * 2), type(2 * a)] == [nn.Sequential] * 3
+    results = [a + b, a + plain, plain + a, a * 2, 2 * a]
+    assert [type(result) for result in results] == [nn.Sequential] * 5
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,7 @@ def test_plus_equals_extends_in_place():
     relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
     net = before = nn.Sequential(relu, tanh)
 
+    net += nn.Sequential()
     net += nn.Sequential(OrderedDict([("x", gelu), ("y", elu)]))
 
     assert net is before
@@ -254,7 +256,7 @@ def test_times_repeats_the_same_layers():
     The model has no more parameters than before: for layers of their own copy each with ``copy.deepcopy``.
     """
     linear, tanh = nn.Linear(2, 2), nn.Tanh()
-    net = nn.Sequential(linear, tanh)
+    net = nn.Sequential(OrderedDict([("stem", linear), ("act", tanh)]))
 
     triple = net * 3
 

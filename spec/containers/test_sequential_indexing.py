@@ -141,7 +141,7 @@ def test_a_slice_of_a_subclass_calls_its_constructor():
         def __init__(self, width, depth):
             super().__init__(*(nn.Linear(width, width) for _ in range(depth)))
 
-    assert type(Stack(nn.ReLU(), nn.Tanh())[:1]) is Stack
+    assert type(Stack(nn.ReLU(), nn.Tanh())[::-1]) is Stack
     assert given == [[nn.ReLU, nn.Tanh], [OrderedDict]]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'depth'"):
         Block(2, depth=3)[:1]
@@ -149,13 +149,14 @@ def test_a_slice_of_a_subclass_calls_its_constructor():
 
 def test_assignment_replaces_and_keeps_the_name():
     """``net[i] = layer`` replaces the layer at position ``i`` of a ``Sequential`` and keeps its name."""
-    net = nn.Sequential(OrderedDict([("stem", nn.ReLU()), ("body", nn.Tanh()), ("head", nn.ReLU())]))
-    stem, gelu, elu = net[0], nn.GELU(), nn.ELU()
+    relu, tanh, gelu, elu = nn.ReLU(), nn.Tanh(), nn.GELU(), nn.ELU()
 
-    net[1] = gelu
-    net[-1] = elu
+    for names in (["stem", "body", "head"], ["0", "1", "2"], ["2", "0", "1"]):
+        net = nn.Sequential(OrderedDict(zip(names, (relu, tanh, relu), strict=True)))
+        net[1] = gelu
+        net[-1] = elu
 
-    assert list(net._modules.items()) == [("stem", stem), ("body", gelu), ("head", elu)]
+        assert list(net._modules.items()) == [(names[0], relu), (names[1], gelu), (names[2], elu)]
 
 
 def test_only_a_module_or_none_is_assigned():

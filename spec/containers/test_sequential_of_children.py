@@ -101,10 +101,10 @@ def test_the_layers_are_the_same_objects():
     To train or to freeze one is to train or to freeze the other. Where that is not wanted, ``deepcopy``
     first.
     """
-    net = nn.ModuleDict({"body": nn.Linear(2, 3), "head": nn.Linear(3, 1)})
+    net = nn.ModuleDict({"body": nn.Linear(2, 3), "act": nn.ReLU(), "head": nn.Linear(3, 1)})
     body = nn.Sequential(*list(net.children())[:-1]).requires_grad_(False)
 
-    assert body[0] is net["body"]
+    assert list(body) == [net["body"], net["act"]]
     assert [name for name, p in net.named_parameters() if p.requires_grad] == ["head.weight", "head.bias"]
 
 

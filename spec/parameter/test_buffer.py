@@ -141,7 +141,7 @@ def test_a_buffer_may_hold_integers():
     """An :class:`nn.Buffer <torch.nn.parameter.Buffer>` may hold integers, and ``nn.Buffer()`` without
     data is an empty tensor.
     """
-    for dtype in (torch.int64, torch.int32, torch.int8, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         counts = nn.Buffer(torch.arange(3, dtype=dtype))
         assert counts.dtype == dtype
         assert counts.tolist() == [0, 1, 2]
@@ -173,6 +173,7 @@ def test_a_buffer_prints_like_a_tensor():
     for persistent in (True, False):
         buffer = nn.Buffer(torch.tensor([1.5, 2.5]), persistent=persistent)
         assert repr(buffer) == "tensor([1.5000, 2.5000])"
+        assert repr(buffer.requires_grad_()) == "tensor([1.5000, 2.5000], requires_grad=True)"
 
 
 @pytest.mark.since("2.5")
@@ -181,14 +182,15 @@ def test_a_buffer_prints_like_a_tensor():
 )
 def test_a_copied_buffer_is_a_buffer(twin_of):
     """A deep copy or a pickle of a non-persistent ``nn.Buffer`` is a non-persistent ``nn.Buffer`` too."""
-    cache = nn.Buffer(torch.tensor([1.5, 2.5]), persistent=False)
+    for values in (torch.tensor([1.5, 2.5]), torch.tensor([1.5, 2.5], requires_grad=True)):
+        cache = nn.Buffer(values, persistent=False)
 
-    twin = twin_of(cache)
+        twin = twin_of(cache)
 
-    assert isinstance(twin, nn.Buffer)
-    assert twin.persistent is False
-    assert twin.tolist() == [1.5, 2.5]
-    assert twin.data_ptr() != cache.data_ptr()
+        assert isinstance(twin, nn.Buffer)
+        assert twin.persistent is False
+        assert twin.tolist() == [1.5, 2.5]
+        assert twin.data_ptr() != cache.data_ptr()
 
 
 @pytest.mark.since("2.5")
@@ -201,10 +203,12 @@ def test_a_tensor_subclass_stays_one(persistent):
     class Tagged(torch.Tensor):
         pass
 
-    mean = nn.Buffer(torch.rand(2).as_subclass(Tagged), persistent=persistent)
+    for requires_grad in (True, False):
+        values = torch.rand(2).as_subclass(Tagged).requires_grad_(requires_grad)
+        mean = nn.Buffer(values, persistent=persistent)
 
-    assert type(mean) is Tagged
-    assert isinstance(mean, nn.Buffer)
+        assert type(mean) is Tagged
+        assert isinstance(mean, nn.Buffer)
 
 
 @pytest.mark.since("2.5")
@@ -212,10 +216,11 @@ def test_a_tensor_subclass_stays_one(persistent):
 def test_parameter_and_buffer_exclude_each_other(persistent):
     """``nn.Parameter(buffer)`` is not a buffer, and ``nn.Buffer(parameter)`` is not a parameter."""
     weight = nn.Parameter(nn.Buffer(torch.rand(2), persistent=persistent))
-    mean = nn.Buffer(nn.Parameter(torch.rand(2)), persistent=persistent)
 
     assert [isinstance(weight, kind) for kind in (nn.Parameter, nn.Buffer)] == [True, False]
-    assert [isinstance(mean, kind) for kind in (nn.Parameter, nn.Buffer)] == [False, True]
+    for trained in (True, False):
+        mean = nn.Buffer(nn.Parameter(torch.rand(2), trained), persistent=persistent)
+        assert [isinstance(mean, kind) for kind in (nn.Parameter, nn.Buffer)] == [False, True]
 
 
 @pytest.mark.question("Q31")

@@ -23,6 +23,7 @@ def test_data_is_a_plain_tensor():
 
     assert type(net[2].bias) is torch.nn.parameter.Parameter
     assert type(net[2].bias.data) is torch.Tensor
+    assert type(nn.Parameter(torch.rand(2), requires_grad=False).data) is torch.Tensor
     assert net[2].bias.data.tolist() == [2.5]
     assert net[2].bias._version == version + 1
 
@@ -44,7 +45,8 @@ def test_data_shares_the_storage(device):
     """``parameter.data`` shares memory with the parameter: writing to ``data`` changes the parameter."""
     values = torch.tensor([[1.5, 2.5], [3.5, 4.5]], device=device)
 
-    for weight in (nn.Parameter(values.clone()), nn.Parameter(values.t())):
+    frozen = nn.Parameter(values.clone(), requires_grad=False)
+    for weight in (nn.Parameter(values.clone()), frozen, nn.Parameter(values.t())):
         weight.data[0] = 7.0
         weight.data.mul_(2)
 
@@ -55,12 +57,13 @@ def test_data_shares_the_storage(device):
 
 def test_data_is_a_new_object_each_time():
     """Each access to ``parameter.data`` returns a new tensor object, so an attribute set on one is lost."""
-    weight = nn.Parameter(torch.rand(2))
+    for requires_grad in (True, False):
+        weight = nn.Parameter(torch.rand(2), requires_grad)
 
-    weight.data.note = "kept?"
+        weight.data.note = "kept?"
 
-    assert weight.data is not weight.data
-    assert hasattr(weight.data, "note") is False
+        assert weight.data is not weight.data
+        assert hasattr(weight.data, "note") is False
 
 
 def test_autograd_does_not_notice_writes_to_data():
@@ -104,15 +107,16 @@ def test_autograd_notices_writes_to_detach():
 
 def test_assigning_data_keeps_the_parameter():
     """Assigning to ``parameter.data`` replaces the values but keeps the same parameter object."""
-    layer = nn.Linear(2, 1)
-    weight, values = layer.weight, torch.tensor([[1.5, 2.5]])
+    for requires_grad in (True, False):
+        layer = nn.Linear(2, 1).requires_grad_(requires_grad)
+        weight, values = layer.weight, torch.tensor([[1.5, 2.5]])
 
-    layer.weight.data = values
+        layer.weight.data = values
 
-    assert layer.weight is weight
-    assert (type(weight), weight.requires_grad) == (nn.Parameter, True)
-    assert weight.tolist() == [[1.5, 2.5]]
-    assert weight.data_ptr() == values.data_ptr()
+        assert layer.weight is weight
+        assert (type(weight), weight.requires_grad) == (nn.Parameter, requires_grad)
+        assert weight.tolist() == [[1.5, 2.5]]
+        assert weight.data_ptr() == values.data_ptr()
 
 
 def test_assigned_data_may_differ_in_shape_and_dtype():
@@ -131,7 +135,7 @@ def test_assigned_data_must_suit_a_gradient():
     """
     weight, frozen = nn.Parameter(torch.rand(2)), nn.Parameter(torch.rand(2), requires_grad=False)
 
-    for dtype in (torch.int64, torch.int32, torch.int8, torch.uint8):
+    for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8):
         with pytest.raises(RuntimeError, match="must be floating point or complex dtype"):
             weight.data = torch.arange(2, dtype=dtype)
 
@@ -145,10 +149,9 @@ def test_assigned_data_must_be_a_tensor():
     """Assigning a list or a number to ``parameter.data`` raises ``TypeError``."""
     weight = nn.Parameter(torch.tensor([2.5]))
 
-    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got float"):
-        weight.data = 1.5
-    with pytest.raises(TypeError, match="Variable data has to be a tensor, but got list"):
-        weight.data = [1.5]
+    for data, kind in ((1.5, "float"), (2, "int"), ([1.5], "list")):
+        with pytest.raises(TypeError, match=f"Variable data has to be a tensor, but got {kind}"):
+            weight.data = data
 
     assert weight.tolist() == [2.5]
 
@@ -188,6 +191,7 @@ def test_a_parameter_moved_nowhere_is_itself():
 
     assert net.scale is weight
     assert weight.to(torch.float32) is weight
+    assert weight.to("cpu", torch.float32) is weight
     assert [name for name, _ in net.named_parameters()] == ["scale"]
 
 
@@ -215,6 +219,8 @@ def test_moving_the_module_keeps_the_parameter():
     See :meth:`Module.to <torch.nn.Module.to>`.
     """
     cast, moved = (nn.Sequential(nn.Linear(2, 3)) for _ in range(2))
+    cast[0].bias.requires_grad_(False)
+    moved[0].bias.requires_grad_(False)
     cast.to(torch.float64)
     moved.to("meta", torch.float64)
 
@@ -236,8 +242,10 @@ def test_data_does_not_cross_the_meta_device(old, new):
     """
     layer = nn.Linear(2, 1, device=old)
 
-    with pytest.raises(RuntimeError, match="incompatible tensor type"):
-        layer.weight.data = torch.rand(1, 2, device=new)
+    for requires_grad in (True, False):
+        layer.weight.requires_grad_(requires_grad)
+        with pytest.raises(RuntimeError, match="incompatible tensor type"):
+            layer.weight.data = torch.rand(1, 2, device=new)
 
     layer.weight = nn.Parameter(torch.rand(1, 2, device=new))
     assert layer.weight.device.type == new

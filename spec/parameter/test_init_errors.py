@@ -63,12 +63,13 @@ def test_kaiming_knows_few_nonlinearities(function):
 
 @pytest.mark.parametrize("function", [nn.init.kaiming_uniform_, nn.init.kaiming_normal_])
 @pytest.mark.parametrize("sizes", [(0, 3), (3, 0)], ids=["no rows", "no columns"])
-def test_kaiming_of_nothing_warns(function, sizes):
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out"])
+def test_kaiming_of_nothing_warns(mode, function, sizes):
     """``nn.init.kaiming_uniform_`` of an empty tensor does nothing and warns with a ``UserWarning``."""
     weight, before = torch.empty(sizes), torch.get_rng_state()
 
     with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op"):
-        result = function(weight)
+        result = function(weight, mode=mode)
 
     assert result is weight
     assert torch.equal(torch.get_rng_state(), before)

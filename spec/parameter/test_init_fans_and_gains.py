@@ -147,22 +147,22 @@ def test_what_kaiming_keeps(draw, mode, forward, backward):
     assert (x.grad.square().mean() / upstream.square().mean()).item() == pytest.approx(backward, rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("nonlinearity", "gain"),
-    [
-        ("linear", 1),
-        ("conv1d", 1),
-        ("conv2d", 1),
-        ("conv3d", 1),
-        ("conv_transpose1d", 1),
-        ("conv_transpose2d", 1),
-        ("conv_transpose3d", 1),
-        ("sigmoid", 1),
-        ("tanh", 5 / 3),
-        ("relu", math.sqrt(2)),
-        ("selu", 3 / 4),
-    ],
-)
+GAINS = [
+    ("linear", 1),
+    ("conv1d", 1),
+    ("conv2d", 1),
+    ("conv3d", 1),
+    ("conv_transpose1d", 1),
+    ("conv_transpose2d", 1),
+    ("conv_transpose3d", 1),
+    ("sigmoid", 1),
+    ("tanh", 5 / 3),
+    ("relu", math.sqrt(2)),
+    ("selu", 3 / 4),
+]
+
+
+@pytest.mark.parametrize(("nonlinearity", "gain"), GAINS)
 def test_the_table_of_gains(nonlinearity, gain):
     """:func:`nn.init.calculate_gain <torch.nn.init.calculate_gain>` returns the gain of a nonlinearity,
     such as ``5/3`` for ``tanh``.
@@ -180,10 +180,7 @@ def test_the_gain_of_leaky_relu(slope, used):
     assert nn.init.calculate_gain("leaky_relu", slope) == math.sqrt(2 / (1 + used**2))
 
 
-@pytest.mark.parametrize(
-    ("nonlinearity", "gain"),
-    [("relu", math.sqrt(2)), ("tanh", 5 / 3), ("selu", 3 / 4), ("linear", 1), ("sigmoid", 1), ("conv2d", 1)],
-)
+@pytest.mark.parametrize(("nonlinearity", "gain"), GAINS)
 def test_the_parameter_is_for_leaky_relu_only(nonlinearity, gain):
     """``nn.init.calculate_gain(name, param)`` ignores ``param`` unless ``name`` is ``"leaky_relu"``."""
     assert nn.init.calculate_gain(nonlinearity, 0.5) == gain
@@ -191,7 +188,7 @@ def test_the_parameter_is_for_leaky_relu_only(nonlinearity, gain):
     assert nn.init.calculate_gain("leaky_relu", 0.5) == math.sqrt(2 / 1.25)
 
 
-@pytest.mark.parametrize("slope", [True, "0.2", [0.2]], ids=["bool", "string", "list"])
+@pytest.mark.parametrize("slope", [True, False, "0.2", [0.2]], ids=repr)
 def test_the_slope_must_be_a_number(slope):
     """``nn.init.calculate_gain("leaky_relu", slope)`` raises ``ValueError`` for a bool, a string or a
     list.
@@ -200,7 +197,10 @@ def test_the_slope_must_be_a_number(slope):
         nn.init.calculate_gain("leaky_relu", slope)
 
 
-@pytest.mark.parametrize("nonlinearity", ["gelu", "identity", "ReLU", "Linear", "Sigmoid", "Tanh", "SELU"])
+@pytest.mark.parametrize(
+    "nonlinearity",
+    ["gelu", "identity", "ReLU", "Leaky_ReLU", "Linear", "Conv2d", "Sigmoid", "Tanh", "SELU"],
+)
 def test_an_unknown_nonlinearity(nonlinearity):
     """:func:`nn.init.calculate_gain <torch.nn.init.calculate_gain>` raises ``ValueError`` for an unknown
     nonlinearity; names are case-sensitive.

@@ -28,9 +28,9 @@ def test_a_seed_repeats_a_network():
 
     def build(seed):
         torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2), nn.GRU(2, 3)
-        )
+        convolutional = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
+        recurrent = nn.Sequential(nn.Embedding(5, 2), nn.GRU(2, 3), nn.MultiheadAttention(4, 2))
+        return nn.Sequential(*convolutional, *recurrent)
 
     first, again, other = build(7), build(7), build(8)
 
@@ -87,9 +87,9 @@ def test_a_generator_decides_the_values(function, arguments):
     model = function(torch.empty(3, 5), *arguments)
     before = torch.get_rng_state()
 
-    weight = function(torch.empty(3, 5), *arguments, generator=torch.Generator().manual_seed(5))
-
-    assert weight.tolist() == model.tolist()
+    for tensor in (torch.empty(3, 5), nn.Parameter(torch.empty(3, 5))):
+        weight = function(tensor, *arguments, generator=torch.Generator().manual_seed(5))
+        assert weight.tolist() == model.tolist()
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -103,11 +103,10 @@ def test_a_generator_decides_truncated_values(bounds):
     model = nn.init.trunc_normal_(torch.empty(30, 50), 0.0, 1.0, *bounds)
     before = torch.get_rng_state()
 
-    weight = nn.init.trunc_normal_(
-        torch.empty(30, 50), 0.0, 1.0, *bounds, generator=torch.Generator().manual_seed(5)
-    )
-
-    assert weight.tolist() == model.tolist()
+    for tensor in (torch.empty(30, 50), nn.Parameter(torch.empty(30, 50))):
+        generator = torch.Generator().manual_seed(5)
+        weight = nn.init.trunc_normal_(tensor, 0.0, 1.0, *bounds, generator=generator)
+        assert weight.tolist() == model.tolist()
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -140,12 +140,13 @@ def test_sparse_zeroes_a_share_of_each_column(sparsity, zeros):
 
     A column holds what one input sends to all outputs of an ``nn.Linear``.
     """
-    weight = torch.full((6, 4), 50.0)
+    for columns in (4, 9):
+        weight = torch.full((6, columns), 50.0)
 
-    result = nn.init.sparse_(weight, sparsity)
+        result = nn.init.sparse_(weight, sparsity)
 
-    assert result is weight
-    assert (weight == 0).sum(dim=0).tolist() == [zeros] * 4
+        assert result is weight
+        assert (weight == 0).sum(dim=0).tolist() == [zeros] * columns
 
 
 def test_columns_of_sparse_are_zeroed_independently():

@@ -25,11 +25,12 @@ def test_eye_is_the_identity_matrix():
 @pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
 def test_eye_keeps_requires_grad(requires_grad):
     """:func:`nn.init.eye_ <torch.nn.init.eye_>` does not change ``requires_grad`` of the tensor."""
-    weight = nn.Parameter(torch.rand(2, 3), requires_grad)
+    for sizes in ((2, 3), (2, 2)):
+        weight = nn.Parameter(torch.rand(sizes), requires_grad)
 
-    nn.init.eye_(weight)
+        nn.init.eye_(weight)
 
-    assert (weight.requires_grad, weight.is_leaf) == (requires_grad, True)
+        assert (weight.requires_grad, weight.is_leaf) == (requires_grad, True)
 
 
 def test_eye_makes_a_linear_layer_the_identity():
@@ -144,8 +145,9 @@ def test_groups_of_dirac_must_divide():
     """:func:`nn.init.dirac_ <torch.nn.init.dirac_>` raises ``ValueError`` if ``groups`` does not divide
     the first dimension of the tensor.
     """
-    with pytest.raises(ValueError, match="dim 0 must be divisible by groups"):
-        nn.init.dirac_(torch.empty(5, 4, 3), groups=2)
+    for sizes in ((5, 4, 3), (5, 4, 3, 3), (5, 4, 3, 3, 3)):
+        with pytest.raises(ValueError, match="dim 0 must be divisible by groups"):
+            nn.init.dirac_(torch.empty(sizes), groups=2)
 
 
 @pytest.mark.parametrize(

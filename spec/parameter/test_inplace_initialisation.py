@@ -78,9 +78,11 @@ def test_data_needs_no_context():
 
 def test_a_frozen_parameter_needs_no_context():
     """A parameter with ``requires_grad=False`` can be changed in place without ``torch.no_grad``."""
-    weight = nn.Parameter(torch.rand(2), requires_grad=False)
+    weight = before = nn.Parameter(torch.rand(2), requires_grad=False)
 
     weight.fill_(4.0)
     weight[1] = 5.0
+    weight += 1.0
 
-    assert weight.tolist() == [4.0, 5.0]
+    assert weight is before
+    assert weight.tolist() == [5.0, 6.0]

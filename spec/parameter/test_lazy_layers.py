@@ -133,10 +133,9 @@ def test_groups_must_divide_the_channels_seen():
     """``nn.LazyConv2d`` raises ``ValueError`` if ``groups`` does not divide the channels of the first
     input.
     """
-    layer = nn.LazyConv2d(4, 3, groups=4)
-
-    with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
-        layer(torch.rand(2, 6, 6, 7))
+    for x in (torch.rand(2, 6, 6, 7), torch.rand(6, 6, 7)):
+        with pytest.raises(ValueError, match="in_channels must be divisible by groups"):
+            nn.LazyConv2d(4, 3, groups=4)(x)
 
     assert nn.LazyConv2d(4, 3, groups=4)(torch.rand(2, 8, 6, 7)).shape == (2, 4, 4, 5)
 

@@ -145,13 +145,12 @@ def test_calling_forward_infers_nothing():
 
     The shape is inferred by a hook, which runs when the module itself is called.
     """
-    layer = nn.LazyLinear(3)
+    for layer in (nn.LazyLinear(3), nn.LazyLinear(3).eval()):
+        with pytest.raises(ValueError, match=r"Attempted to use an uninitialized parameter in .*linear"):
+            layer.forward(torch.rand(2, 5))
 
-    with pytest.raises(ValueError, match=r"Attempted to use an uninitialized parameter in .*linear"):
-        layer.forward(torch.rand(2, 5))
-
-    assert layer.has_uninitialized_params() is True
-    assert type(layer) is nn.LazyLinear
+        assert layer.has_uninitialized_params() is True
+        assert type(layer) is nn.LazyLinear
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -379,10 +378,11 @@ def test_no_warning_at_construction():
     """Constructing a lazy module, such as ``nn.LazyLinear``, does not warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        layers = [nn.LazyLinear(3), nn.LazyConv2d(4, 3), nn.LazyBatchNorm1d(), LazyScale()]
+        layers = [nn.LazyLinear(3), nn.LazyConv2d(4, 3), nn.LazyConvTranspose1d(4, 3)]
+        layers += [nn.LazyBatchNorm1d(), nn.LazyInstanceNorm3d(), LazyScale()]
 
     assert caught == []
-    assert [layer.has_uninitialized_params() for layer in layers] == [True] * 4
+    assert [layer.has_uninitialized_params() for layer in layers] == [True] * 6
 
 
 def test_constructor_arguments_reach_the_next_class():

@@ -14,17 +14,16 @@ def test_a_state_dict_holds_uninitialized_tensors():
     """``state_dict()`` of an uncalled lazy module contains its uninitialized parameters and buffers."""
     net = nn.Sequential(nn.LazyBatchNorm1d())
 
-    state = net.state_dict()
-
-    assert {key: type(value) for key, value in state.items()} == {
-        "0.weight": UninitializedParameter,
-        "0.bias": UninitializedParameter,
-        "0.running_mean": UninitializedBuffer,
-        "0.running_var": UninitializedBuffer,
-        "0.num_batches_tracked": torch.Tensor,
-    }
-    assert state["0.weight"] is net[0].weight
-    assert state["0.running_mean"] is net[0].running_mean
+    for state in (net.state_dict(), net.state_dict(keep_vars=True)):
+        assert {key: type(value) for key, value in state.items()} == {
+            "0.weight": UninitializedParameter,
+            "0.bias": UninitializedParameter,
+            "0.running_mean": UninitializedBuffer,
+            "0.running_var": UninitializedBuffer,
+            "0.num_batches_tracked": torch.Tensor,
+        }
+        assert state["0.weight"] is net[0].weight
+        assert state["0.running_mean"] is net[0].running_mean
 
 
 def test_what_is_initialised_is_detached():
@@ -49,7 +48,8 @@ def test_absent_and_non_persistent_entries_are_left_out():
     layer.register_buffer("cache", torch.rand(2), persistent=False)
     layer.register_buffer("nothing", None)
 
-    assert list(layer.state_dict()) == ["weight"]
+    assert list(layer.state_dict()) == list(layer.state_dict(keep_vars=True)) == ["weight"]
+    assert list(nn.Sequential(layer).state_dict()) == ["0.weight"]
 
 
 def test_loading_initialises_a_lazy_module():
@@ -57,17 +57,18 @@ def test_loading_initialises_a_lazy_module():
 
     So a lazy model can be restored without a dummy call.
     """
-    source, layer = nn.Linear(5, 3), nn.LazyLinear(3)
-    weight = layer.weight
+    source, inner = nn.Linear(5, 3), nn.LazyLinear(3)
+    net = nn.Sequential(nn.LazyLinear(3), inner)
+    before = list(net.parameters())
 
-    keys = layer.load_state_dict(source.state_dict())
+    keys = [net[0].load_state_dict(source.state_dict())]
+    keys.append(net.load_state_dict(nn.Sequential(source, source).state_dict()))
 
-    assert (keys.missing_keys, keys.unexpected_keys) == ([], [])
-    assert layer.has_uninitialized_params() is False
-    assert layer.weight is weight
-    assert type(weight) is nn.Parameter
-    assert weight.tolist() == source.weight.tolist()
-    assert layer.bias.tolist() == source.bias.tolist()
+    assert keys == [([], []), ([], [])]
+    assert [layer.has_uninitialized_params() for layer in net] == [False, False]
+    assert [p is old for p, old in zip(net.parameters(), before, strict=True)] == [True] * 4
+    assert [type(p) for p in before] == [nn.Parameter] * 4
+    assert [p.tolist() for p in before] == [source.weight.tolist(), source.bias.tolist()] * 2
 
 
 def test_loading_initialises_buffers_too():

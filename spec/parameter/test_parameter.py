@@ -4,6 +4,8 @@
 requires a gradient from the start. Apart from that it is a tensor.
 """
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -84,6 +86,7 @@ def test_grad_is_none_at_first():
     (weight * 3).sum().backward()
 
     assert weight.grad.tolist() == [3.0, 3.0]
+    assert nn.Parameter(weight).grad is None
 
 
 def test_requires_grad_is_the_second_argument():
@@ -151,8 +154,9 @@ def test_shares_the_storage_of_its_tensor(device):
 
 def test_the_tensor_is_left_as_it_was():
     """``nn.Parameter(tensor)`` leaves ``tensor`` a plain tensor with ``requires_grad=False``."""
-    for values in (torch.rand(2), torch.rand(2, dtype=torch.complex64), torch.rand(2, 3).half().T):
-        weight = nn.Parameter(values)
+    tensors = (torch.rand(2), torch.rand(2, dtype=torch.complex64), torch.rand(2, 3).half().T)
+    for values, trained in itertools.product(tensors, (True, False)):
+        weight = nn.Parameter(values, trained)
 
         assert weight is not values
         assert type(values) is torch.Tensor
@@ -214,8 +218,9 @@ def test_data_is_a_tensor(data, kind):
 
     Wrap the values first: ``nn.Parameter(torch.tensor([1.5, 2.5]))``.
     """
-    with pytest.raises(AttributeError, match=f"'{kind}' object has no attribute 'detach'"):
-        nn.Parameter(data)
+    for requires_grad in (True, False):
+        with pytest.raises(AttributeError, match=f"'{kind}' object has no attribute 'detach'"):
+            nn.Parameter(data, requires_grad)
 
 
 @pytest.mark.parametrize(
@@ -230,13 +235,14 @@ def test_data_is_a_tensor(data, kind):
     ],
     ids=["multiply", "view", "clone", "detach", "data", "index"],
 )
-def test_results_are_plain_tensors(operation):
+@pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
+def test_results_are_plain_tensors(requires_grad, operation):
     """A tensor computed from an ``nn.Parameter`` is a plain tensor, which a module does not register.
 
     So ``self.weight = nn.Parameter(w) / 2`` leaves a module without the parameter. Compute first, then
     wrap.
     """
-    weight = nn.Parameter(torch.rand(2, 3))
+    weight = nn.Parameter(torch.rand(2, 3), requires_grad)
     net = nn.Module()
 
     net.result = operation(weight)
@@ -306,7 +312,7 @@ def test_attributes_of_the_tensor_are_lost():
     tensor.note = "shuffled"
     weight.note = "loaded"
 
-    for new in (nn.Parameter(tensor), nn.Parameter(weight)):
+    for new in (nn.Parameter(tensor), nn.Parameter(weight), nn.Parameter(weight, requires_grad=False)):
         assert not hasattr(new, "note")
 
     weight.data = tensor

@@ -29,13 +29,12 @@ def test_conversions_of_ones_own_are_called():
             calls.append("half")
             return super().half()
 
-    net = nn.Module()
-    net.weight = Watched(torch.tensor([1.5, 2.5]))
+    net = nn.ParameterList(Watched(torch.tensor([1.5, 2.5]), trained) for trained in (True, False))
 
     net.to(torch.float64).half().double()
 
-    assert calls == [("to", torch.float64), "half"]
-    assert (net.weight.dtype, net.weight.tolist()) == (torch.float64, [1.5, 2.5])
+    assert calls == [("to", torch.float64)] * 2 + ["half"] * 2
+    assert [(weight.dtype, weight.tolist()) for weight in net] == [(torch.float64, [1.5, 2.5])] * 2
 
 
 def test_a_conversion_takes_the_values_alone():
@@ -77,7 +76,7 @@ def test_casts_keep_the_class():
     net[0].scale = net[1].scale = 8
 
     net.double()
-    net.to(dtype=torch.bfloat16)
+    nn.Sequential(net).to(dtype=torch.bfloat16)
 
     for weight in net:
         assert (type(weight), weight.scale, weight.dtype) == (Scaled, 8, torch.bfloat16)
@@ -95,18 +94,19 @@ def test_a_new_parameter_is_a_plain_one():
     class Scaled(nn.Parameter):
         pass
 
-    net, other = (nn.ParameterList([Scaled(torch.tensor([1.5, 2.5]))]) for _ in range(2))
-    net[0].scale = other[0].scale = 8
+    net, other = (nn.ParameterList(Scaled(torch.rand(2), trained) for trained in (True, False)) for _ in "ab")
+    for weight in (*net, *other):
+        weight.scale = 8
 
-    net.to("meta")
+    nn.Sequential(net).to("meta")
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
         other.double()
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(False)
 
-    assert [type(net[0]), type(other[0])] == [nn.Parameter, nn.Parameter]
-    assert [hasattr(net[0], "scale"), hasattr(other[0], "scale")] == [False, False]
+    for weight in (*net, *other):
+        assert (type(weight), hasattr(weight, "scale")) == (nn.Parameter, False)
 
 
 def test_results_are_plain_tensors():
@@ -118,14 +118,15 @@ def test_results_are_plain_tensors():
     class Scaled(nn.Parameter):
         pass
 
-    weight = Scaled(torch.tensor([1.5, 2.5]))
-    weight.scale = 8
+    for trained in (True, False):
+        weight = Scaled(torch.tensor([1.5, 2.5]), trained)
+        weight.scale = 8
 
-    results = [weight.to(torch.float64), weight.to("meta"), weight.clone(), weight.detach(), weight.data]
+        results = [weight.to(torch.float64), weight.to("meta"), weight.clone(), weight.detach(), weight.data]
 
-    assert [type(result) for result in results] == [torch.Tensor] * 5
-    assert [hasattr(result, "scale") for result in results] == [False] * 5
-    assert weight.to(torch.float32) is weight
+        assert [type(result) for result in results] == [torch.Tensor] * 5
+        assert [hasattr(result, "scale") for result in results] == [False] * 5
+        assert weight.to(torch.float32) is weight
 
 
 def test_a_deep_copy_calls_the_class():
@@ -168,12 +169,13 @@ def test_other_copies_forget_the_class(copied):
     class Scaled(nn.Parameter):
         pass
 
-    weight = Scaled(torch.tensor([1.5, 2.5]))
+    weight, bare = Scaled(torch.tensor([1.5, 2.5])), Scaled(torch.rand(2))
     weight.scale = 8
 
     twin = copied(weight)
 
     assert (type(twin), twin.scale, twin.tolist()) == (nn.Parameter, 8, [1.5, 2.5])
+    assert type(copied(bare)) is nn.Parameter
 
 
 def test_a_state_dict_holds_the_values_alone():
@@ -189,7 +191,7 @@ def test_a_state_dict_holds_the_values_alone():
     net = nn.ParameterList(Scaled(torch.tensor([1.5, 2.5]), trained) for trained in (True, False))
     net[0].scale = net[1].scale = 8
 
-    for value in net.state_dict().values():
+    for value in (*net.state_dict().values(), *nn.Sequential(net).state_dict().values()):
         assert (type(value), hasattr(value, "scale")) == (torch.Tensor, False)
     assert list(net.state_dict(keep_vars=True).values()) == [net[0], net[1]]
 
@@ -200,12 +202,15 @@ def test_loading_fills_the_values_alone():
     class Scaled(nn.Parameter):
         pass
 
-    net, other = nn.ParameterList([Scaled(torch.tensor([1.5, 2.5]))]), nn.Parameter(torch.tensor([3.5, 4.5]))
-    net[0].scale, other.scale = 8, 16
+    for kind in (nn.Parameter, Scaled):
+        net, other = nn.ParameterList([Scaled(torch.tensor([1.5, 2.5]))]), kind(torch.tensor([3.5, 4.5]))
+        net[0].scale, other.scale = 8, 16
 
-    net.load_state_dict({"0": other})
+        net.load_state_dict({"0": other})
+        assert (type(net[0]), net[0].scale, net[0].tolist()) == (Scaled, 8, [3.5, 4.5])
 
-    assert (type(net[0]), net[0].scale, net[0].tolist()) == (Scaled, 8, [3.5, 4.5])
+        nn.Sequential(net).load_state_dict({"0.0": other * 2})
+        assert (type(net[0]), net[0].scale, net[0].tolist()) == (Scaled, 8, [7.0, 9.0])
 
 
 @pytest.mark.since("2.1")
@@ -225,3 +230,8 @@ def test_assigning_takes_what_the_dict_holds():
 
     assert type(net[0]) is nn.Parameter
     assert net[1] is weight
+
+    nn.Sequential(net).load_state_dict({"0.0": weight, "0.1": torch.tensor([3.5, 4.5])}, assign=True)
+
+    assert net[0] is weight
+    assert type(net[1]) is nn.Parameter

@@ -44,13 +44,14 @@ def test_a_deep_copy_keeps_the_memory_format():
     assert copy.deepcopy(nn.Parameter(torch.rand(2, 3).t())).stride() == (1, 3)
 
 
-def test_a_deep_copy_drops_attributes():
+@pytest.mark.parametrize("requires_grad", [True, False], ids=["trained", "frozen"])
+def test_a_deep_copy_drops_attributes(requires_grad):
     """``copy.deepcopy`` of an ``nn.Parameter`` drops the attributes that were set on it.
 
     An optimizer that sorts parameters by such a mark sees none in the copy of a model. A pickle keeps
     them.
     """
-    weight = nn.Parameter(torch.tensor([1.5, 2.5]))
+    weight = nn.Parameter(torch.tensor([1.5, 2.5]), requires_grad)
     weight.note = "weight decay off"
     weight.momentum = torch.tensor([0.5, 0.25])
     net = nn.ParameterList([weight])

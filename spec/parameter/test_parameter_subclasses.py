@@ -55,21 +55,24 @@ def test_subclass_source_is_left_alone():
     """``nn.Parameter(x)`` of a tensor subclass shares memory with ``x`` and does not make ``x`` a
     parameter.
     """
-    values = tagged()
+    for requires_grad in (True, False):
+        values = tagged()
 
-    weight = nn.Parameter(values)
+        weight = nn.Parameter(values, requires_grad)
 
-    assert isinstance(values, nn.Parameter) is False
-    assert values.requires_grad is False
-    assert weight.data_ptr() == values.data_ptr()
+        assert isinstance(values, nn.Parameter) is False
+        assert values.requires_grad is False
+        assert weight.data_ptr() == values.data_ptr()
 
 
 def test_any_tensor_with_the_flag_passes():
     """``isinstance(x, nn.Parameter)`` is true for any tensor ``x`` whose ``_is_param`` is true."""
     flagged, unflagged, other = torch.rand(2), torch.rand(2), tagged()
     flagged._is_param, unflagged._is_param, other._is_param = True, False, True
+    counts = torch.arange(2)
+    counts._is_param = True
 
-    assert [isinstance(t, nn.Parameter) for t in (flagged, other)] == [True, True]
+    assert [isinstance(t, nn.Parameter) for t in (flagged, other, counts)] == [True, True, True]
     assert [isinstance(t, nn.Parameter) for t in (unflagged, torch.rand(2), tagged())] == [False] * 3
 
 
@@ -128,6 +131,7 @@ def test_prints_like_its_own_type():
     silent = nn.Parameter(torch.rand(2).as_subclass(Silent))
 
     assert repr(nn.Parameter(tagged())) == "Parameter(Tagged([1.5000, 2.5000], requires_grad=True))"
+    assert repr(nn.Parameter(tagged(), requires_grad=False)) == "Parameter(Tagged([1.5000, 2.5000]))"
     assert repr(silent) == "Silent"
 
 
@@ -138,10 +142,11 @@ def test_copies_like_its_own_type():
         def __deepcopy__(self, memo):
             return "copied by Noted"
 
-    weight = nn.Parameter(torch.rand(2).as_subclass(Noted))
+    for requires_grad in (True, False):
+        weight = nn.Parameter(torch.rand(2).as_subclass(Noted), requires_grad)
 
-    assert type(weight) is Noted
-    assert copy.deepcopy(weight) == "copied by Noted"
+        assert type(weight) is Noted
+        assert copy.deepcopy(weight) == "copied by Noted"
 
 
 def test_detach_keeps_the_type_or_it_fails():
@@ -159,8 +164,9 @@ def test_detach_keeps_the_type_or_it_fails():
 
     for kind, found in [(Forgetful, "Tensor"), (Restless, "Settled")]:
         told = f"from an instance of type {kind.__name__} .*type {found} was found instead"
-        with pytest.raises(RuntimeError, match=told):
-            nn.Parameter(torch.rand(2).as_subclass(kind))
+        for requires_grad in (True, False):
+            with pytest.raises(RuntimeError, match=told):
+                nn.Parameter(torch.rand(2).as_subclass(kind), requires_grad)
 
     assert isinstance(nn.Parameter(tagged()), nn.Parameter)
 

@@ -106,11 +106,11 @@ def test_a_transformer_draws_every_matrix_by_xavier():
     """:class:`nn.Transformer <torch.nn.Transformer>` initializes each of its weight matrices by
     ``xavier_uniform_``.
     """
-    net = nn.Transformer(16, 2, 1, 1, 32)
+    net = nn.Transformer(16, 2, 2, 2, 32)
     matrices = [p for p in net.parameters() if p.dim() > 1]
 
     bounds = [math.sqrt(6 / (p.size(0) + p.size(1))) for p in matrices]
-    assert len(matrices) == 10
+    assert len(matrices) == 20
     assert [p.max().item() for p in matrices] == pytest.approx(bounds, rel=0.1)
     assert [p.min().item() for p in matrices] == pytest.approx([-bound for bound in bounds], rel=0.1)
 

@@ -38,6 +38,7 @@ def test_nothing_is_drawn():
 
     nn.utils.skip_init(nn.Conv2d, 3, 4, 3)
     nn.utils.skip_init(nn.Conv2d, 3, 4, 3, device="cpu")
+    nn.utils.skip_init(nn.Conv2d, 3, 4, 3, device="meta")
 
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -89,10 +90,11 @@ def test_the_layer_is_built_on_meta():
             super().__init__(*args, device=device)
             self.built_on = device
 
-    layer = nn.utils.skip_init(Recording, 5, 3, device="cpu")
+    for options in ({}, {"device": "cpu"}):
+        layer = nn.utils.skip_init(Recording, 5, 3, **options)
 
-    assert layer.built_on == "meta"
-    assert layer.weight.device.type == "cpu"
+        assert layer.built_on == "meta"
+        assert layer.weight.device.type == "cpu"
 
 
 @pytest.mark.parametrize("cls", [int, torch.Tensor])
@@ -115,8 +117,9 @@ def test_the_class_must_take_a_device():
         def __init__(self, sizes):
             super().__init__()
 
-    with pytest.raises(RuntimeError, match="Module must support a 'device' arg to skip initialization"):
-        nn.utils.skip_init(Head, 3)
+    for options in ({}, {"device": "cpu"}, {"device": "meta"}):
+        with pytest.raises(RuntimeError, match="Module must support a 'device' arg to skip initialization"):
+            nn.utils.skip_init(Head, 3, **options)
 
 
 def test_the_device_must_be_a_named_argument():

@@ -59,6 +59,7 @@ def test_gradients_and_hooks_go_along():
     layer, new, calls = nn.Linear(2, 1, bias=False), nn.Parameter(torch.tensor([[3.0, 4.0]])), []
     old_grad = layer.weight.grad = torch.tensor([[5.0, 6.0]])
     layer.weight.register_hook(lambda grad: calls.append("old"))
+    layer.weight.register_post_accumulate_grad_hook(lambda p: calls.append("old, accumulated"))
     new.register_hook(lambda grad: calls.append("new"))
 
     torch.utils.swap_tensors(layer.weight, new)
@@ -70,7 +71,7 @@ def test_gradients_and_hooks_go_along():
     assert calls == ["new"]
     assert layer.weight.grad.tolist() == [[7.0, 8.0]]
     new.sum().backward()
-    assert (calls, new.grad.tolist()) == (["new", "old"], [[6.0, 7.0]])
+    assert (calls, new.grad.tolist()) == (["new", "old", "old, accumulated"], [[6.0, 7.0]])
 
 
 @pytest.mark.since("2.3")
@@ -184,8 +185,10 @@ def test_slots_have_to_be_the_same():
     first, second = Scaled(torch.tensor([1.5])), Scaled(torch.tensor([2.5]))
     first.scale, first.note, second.note = 8, "decay", "no decay"
 
-    with pytest.raises(RuntimeError, match=r"^Cannot swap t1 and t2 if they have different slots"):
-        torch.utils.swap_tensors(first, nn.Parameter(torch.tensor([3.5])))
+    plain = nn.Parameter(torch.tensor([3.5]))
+    for pair in ((first, plain), (plain, first)):
+        with pytest.raises(RuntimeError, match=r"^Cannot swap t1 and t2 if they have different slots"):
+            torch.utils.swap_tensors(*pair)
 
     torch.utils.swap_tensors(first, second)
 
@@ -197,13 +200,14 @@ def test_slots_have_to_be_the_same():
 @pytest.mark.since("2.3")
 def test_a_buffer_can_be_swapped():
     """``torch.utils.swap_tensors`` of a buffer and a tensor gives the buffer the tensor's values."""
-    norm, values = nn.BatchNorm1d(2), torch.tensor([5.0, 6.0])
+    norm, values = nn.BatchNorm1d(2), torch.tensor([5.0, 6.0, 7.0], dtype=torch.float64)
     before = norm.running_mean
 
     torch.utils.swap_tensors(norm.running_mean, values)
 
     assert norm.running_mean is before
-    assert norm.state_dict()["running_mean"].tolist() == [5.0, 6.0]
+    assert norm.state_dict()["running_mean"].tolist() == [5.0, 6.0, 7.0]
+    assert (before.dtype, values.dtype) == (torch.float64, torch.float32)
     assert values.tolist() == [0.0, 0.0]
 
 

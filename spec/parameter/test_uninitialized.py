@@ -251,13 +251,15 @@ def test_it_cannot_be_shared():
     ("operation", "named"),
     [
         (lambda t: t + 1, "<method 'add' of"),
+        (lambda t: t * 2, "<method 'mul' of"),
+        (lambda t: t.sum(), "<method 'sum' of"),
         (lambda t: t.numel(), "<method 'numel' of"),
         (lambda t: t.detach(), "<method 'detach' of"),
         (lambda t: t.requires_grad_(False), "<method 'requires_grad_' of"),
         (lambda t: torch.zeros_like(t), "<built-in method zeros_like of"),
         (lambda t: nn.init.normal_(t), "<function normal_ at"),
     ],
-    ids=["add", "numel", "detach", "requires_grad_", "zeros_like", "normal_"],
+    ids=["add", "mul", "sum", "numel", "detach", "requires_grad_", "zeros_like", "normal_"],
 )
 @pytest.mark.parametrize("kind", [UninitializedParameter, UninitializedBuffer], ids=["parameter", "buffer"])
 def test_operations_fail(kind, operation, named):

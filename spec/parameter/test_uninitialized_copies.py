@@ -70,12 +70,13 @@ def test_a_pickle_brings_back_an_uninitialized_tensor(kind, requires_grad):
 
 def test_a_pickle_forgets_device_and_dtype():
     """Pickling an ``UninitializedParameter`` loses its device and dtype, which ``copy.deepcopy`` keeps."""
-    weight = UninitializedParameter(device="meta", dtype=torch.float64)
+    for requires_grad in (True, False):
+        weight = UninitializedParameter(requires_grad, "meta", torch.float64)
 
-    twin, copied = pickle.loads(pickle.dumps(weight)), copy.deepcopy(weight)
+        twin, copied = pickle.loads(pickle.dumps(weight)), copy.deepcopy(weight)
 
-    assert (twin.device.type, twin.dtype) == ("cpu", torch.float32)
-    assert (copied.device.type, copied.dtype) == ("meta", torch.float64)
+        assert (twin.device.type, twin.dtype) == ("cpu", torch.float32)
+        assert (copied.device.type, copied.dtype) == ("meta", torch.float64)
 
 
 @pytest.mark.since("2.5")
@@ -122,13 +123,17 @@ def test_a_lazy_layer_is_deep_copied(lazy, arguments, sizes):
     """
     layer = lazy(**arguments)
 
-    twin = copy.deepcopy(layer)
+    twin, other = copy.deepcopy(layer), copy.deepcopy(layer)
     twin(torch.rand(sizes))
 
     assert layer.has_uninitialized_params() is True
     assert type(layer) is lazy
     assert type(twin) is lazy.cls_to_become
     assert [len(layer._forward_pre_hooks), len(twin._forward_pre_hooks)] == [1, 0]
+
+    layer(torch.rand(sizes))
+
+    assert (type(other), other.has_uninitialized_params()) == (lazy, True)
 
 
 @pytest.mark.question("Q99")
