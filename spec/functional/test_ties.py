@@ -55,6 +55,8 @@ def test_different_values_are_an_error():
     for dicts in (given, ({"two": given["two"]}, {"one": given["one"]})):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             functional_call(Tied(), dicts, ())
+    with pytest.raises(ValueError, match=r"values for keys \['0\.one', '0\.two'\], which are tied"):
+        functional_call(nn.Sequential(Tied()), {f"0.{name}": value for name, value in given.items()}, ())
 
 
 def test_equal_values_in_two_tensors_are_an_error():

@@ -168,13 +168,13 @@ def test_conv_weights_are_scaled_by_channel():
         torch.tensor([1.0, 3.0]),
         torch.tensor([2.0, 14.0]),
         2.0,
-        torch.tensor([6.0, 8.0]),
+        torch.tensor([6.0, -8.0]),
         torch.tensor([0.5, 0.25]),
     )
 
     assert type(weight) is type(bias) is nn.Parameter
-    assert weight.tolist() == [[[6.0]], [[6.0]]]
-    assert bias.tolist() == [12.5, 8.25]
+    assert weight.tolist() == [[[6.0]], [[-6.0]]]
+    assert bias.tolist() == [12.5, -7.75]
 
 
 def test_what_a_conv_lacks_is_made_up():
@@ -217,13 +217,13 @@ def test_linear_weights_are_scaled_by_row():
         torch.tensor([1.0, 3.0]),
         torch.tensor([2.0, 14.0]),
         2.0,
-        torch.tensor([6.0, 8.0]),
+        torch.tensor([6.0, -8.0]),
         torch.tensor([0.5, 0.25]),
     )
 
     assert type(weight) is type(bias) is nn.Parameter
-    assert weight.tolist() == [[6.0, 15.0], [6.0, 14.0]]
-    assert bias.tolist() == [12.5, 8.25]
+    assert weight.tolist() == [[6.0, 15.0], [-6.0, -14.0]]
+    assert bias.tolist() == [12.5, -7.75]
 
 
 def test_a_linear_layer_without_bias_gets_one():

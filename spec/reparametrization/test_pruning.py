@@ -113,7 +113,7 @@ def test_entries_at_random(amount):
     """
     masks = set()
     for _ in range(40):
-        layer = nn.Linear(4, 1)
+        layer = nn.Linear(2, 2)
         assert prune.random_unstructured(layer, "weight", amount) is layer
         masks.add(tuple(layer.weight_mask.flatten().tolist()))
 
@@ -357,9 +357,9 @@ def test_is_pruned_looks_at_all_submodules():
     net.apply(lambda module: module.register_forward_pre_hook(lambda *_: None))
 
     assert prune.is_pruned(net) is False
-    prune.identity(net[1][0], "weight")
+    prune.identity(net[1][0], "bias")
     assert [prune.is_pruned(module) for module in (net, net[0], net[1][0])] == [True, False, True]
-    prune.remove(net[1][0], "weight")
+    prune.remove(net[1][0], "bias")
     assert prune.is_pruned(net) is False
 
 
