@@ -283,9 +283,9 @@ def test_a_name_in_two_dicts_is_an_error():
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
 
     for second in ({"bias": torch.rand(1)}, {"bias": first["bias"]}):
-        for dicts in ((first, second), [first, second], (first, {}, second)):
+        for tie, dicts in ((True, (first, second)), (False, [first, second]), (True, (first, {}, second))):
             with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
-                functional_call(nn.Linear(2, 1), dicts, torch.rand(2))
+                functional_call(nn.Linear(2, 1), dicts, torch.rand(2), tie_weights=tie)
 
 
 def test_elements_are_dicts():

@@ -58,6 +58,8 @@ def test_the_parameter_is_the_same_object(leave):
         layer = nn.Linear(2, 1).requires_grad_(trained)
         weight = layer.weight
         register_parametrization(layer, "weight", nn.ReLU())
+        if trained:
+            register_parametrization(layer, "weight", nn.Tanh())
 
         remove_parametrizations(layer, "weight", leave_parametrized=leave)
 
