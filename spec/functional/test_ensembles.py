@@ -28,7 +28,7 @@ def test_parameters_and_buffers_are_stacked():
     assert list(buffers) == ["running_mean", "running_var", "num_batches_tracked", "shift"]
     assert parameters["weight"].tolist() == [[2.0, 2.0], [3.0, 3.0], [4.0, 4.0]]
     assert buffers["running_mean"].tolist() == [[5.0, 5.0], [6.0, 6.0], [7.0, 7.0]]
-    assert buffers["shift"].tolist() == [0, 1, 2]
+    assert (buffers["shift"].tolist(), buffers["shift"].dtype) == ([0, 1, 2], torch.int64)
 
 
 def test_names_are_dotted():
@@ -52,7 +52,7 @@ def test_stacked_parameters_are_leaves():
 
     An optimizer accepts them, and the gradients do not reach the modules they came from.
     """
-    models = [nn.Linear(2, 1), nn.Linear(2, 1)]
+    models = [nn.Sequential(nn.Linear(2, 1)) for _ in range(2)]
 
     stacked, _ = stack_module_state(models)
     weight, bias = stacked.values()
@@ -61,7 +61,7 @@ def test_stacked_parameters_are_leaves():
     assert [weight.is_leaf, bias.is_leaf] == [True, True]
     assert [type(weight), type(bias)] == [torch.Tensor, torch.Tensor]
     assert weight.grad.tolist() == [[[2.0, 3.0]], [[5.0, 7.0]]]
-    assert [model.weight.grad for model in models] == [None, None]
+    assert [model[0].weight.grad for model in models] == [None, None]
 
 
 def test_an_optimizer_wants_the_values():
@@ -93,6 +93,8 @@ def test_stacked_tensors_are_copies(count):
     """
     models = [nn.BatchNorm1d(2) for _ in range(count)]
     before = [value.tolist() for model in models for value in model.state_dict().values()]
+    for model in models:
+        model.bias.requires_grad_(False)
 
     for tensors in stack_module_state(models):
         for value in tensors.values():
@@ -104,14 +106,14 @@ def test_stacked_tensors_are_copies(count):
 @pytest.mark.parametrize("number", [1, 2])
 def test_frozen_parameters_stay_frozen(number):
     """``stack_module_state`` returns tensors with ``requires_grad=False`` for frozen parameters."""
-    models = [nn.Linear(2, 1) for _ in range(number)]
+    models = [nn.Sequential(nn.Linear(2, 1)) for _ in range(number)]
     for model in models:
-        model.weight.requires_grad_(False)
+        model[0].weight.requires_grad_(False)
 
     parameters, _ = stack_module_state(models)
 
-    assert parameters["weight"].requires_grad is False
-    assert parameters["bias"].requires_grad is True
+    assert parameters["0.weight"].requires_grad is False
+    assert parameters["0.bias"].requires_grad is True
 
 
 @pytest.mark.parametrize("name", ["bias", "running_mean"])
@@ -120,10 +122,10 @@ def test_half_frozen_is_an_error(name):
     only.
     """
     for odd in range(3):
-        models = [nn.BatchNorm1d(2) for _ in range(3)]
-        getattr(models[odd], name).requires_grad_(name == "running_mean")
+        models = [nn.Sequential(nn.BatchNorm1d(2)) for _ in range(3)]
+        getattr(models[odd][0], name).requires_grad_(name == "running_mean")
         with pytest.raises(
-            RuntimeError, match=rf"Expected {name} from each model to have the same \.requires_grad"
+            RuntimeError, match=rf"Expected 0\.{name} from each model to have the same \.requires_grad"
         ):
             stack_module_state(models)
 

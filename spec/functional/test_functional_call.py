@@ -107,7 +107,7 @@ def test_one_argument_needs_no_tuple():
     assert functional_call(Net(), {}, 3) == (3,)
     assert functional_call(Net(), {}, [3, 4]) == ([3, 4],)
     assert functional_call(Net(), {}, {"a": 3}) == ({"a": 3},)
-    assert functional_call(Net(), {}, (3, 4)) == (3, 4)
+    assert functional_call(Net(), {}, torch.Size([3, 4])) == (3, 4)
 
 
 def test_a_tuple_is_several_arguments():
@@ -176,25 +176,25 @@ def test_none_was_an_argument():
 def test_hooks_of_the_module_run():
     """``functional_call`` runs the forward hooks and forward pre-hooks of the module."""
     layer = nn.Linear(2, 1, bias=False)
-    layer.register_forward_pre_hook(lambda module, inputs: 10 * inputs[0])
-    layer.register_forward_hook(lambda module, inputs, output: output + 1000.0)
+    for _ in range(2):
+        layer.register_forward_pre_hook(lambda module, inputs: 10 * inputs[0])
+        layer.register_forward_hook(lambda module, inputs, output: output + 1000.0)
 
     out = functional_call(layer, {"weight": torch.tensor([[2.0, 3.0]])}, torch.tensor([1.0, 2.0]))
-
-    assert out.tolist() == [1080.0]
+    assert out.tolist() == [2800.0]
 
 
 def test_gradients_flow_to_the_given_tensors():
     """Gradients flow to the tensors given to ``functional_call``, not to the parameters they replace."""
-    layer = nn.Linear(2, 1)
+    layer, x = nn.Linear(2, 1), torch.tensor([10.0, 100.0])
     weight = torch.tensor([[2.0, 3.0]], requires_grad=True)
-
     for given in ({"weight": weight}, ({"weight": 3.0 * weight}, {})):
-        functional_call(layer, given, torch.tensor([10.0, 100.0])).backward()
+        functional_call(layer, given, x).backward()
+    functional_call(nn.Sequential(layer), {"0.weight": 5.0 * weight}, x).backward()
 
-    assert weight.grad.tolist() == [[40.0, 400.0]]
+    assert weight.grad.tolist() == [[90.0, 900.0]]
     assert layer.weight.grad is None
-    assert layer.bias.grad.tolist() == [2.0]
+    assert layer.bias.grad.tolist() == [3.0]
 
 
 def test_inside_the_call_parameters_may_be_plain_tensors():
@@ -206,14 +206,14 @@ def test_inside_the_call_parameters_may_be_plain_tensors():
             super().__init__()
             self.scale = nn.Parameter(torch.rand(2))
 
-        def forward(self):
+        def forward(self, *args):
             seen.append(self.scale)
 
     given = torch.rand(3), torch.rand(3, requires_grad=True)
-    for tensor in given:
-        functional_call(Net(), {"scale": tensor}, ())
-
-    assert [id(tensor) for tensor in seen] == [id(tensor) for tensor in given]
+    for net, name in ((Net(), "scale"), (nn.Sequential(Net()), "0.scale")):
+        for tensor in given:
+            functional_call(net, {name: tensor}, 0)
+    assert [id(tensor) for tensor in seen] == [id(tensor) for tensor in given] * 2
 
 
 def test_in_place_changes_reach_the_given_tensors():
@@ -283,9 +283,9 @@ def test_a_name_in_two_dicts_is_an_error():
     first = {"weight": torch.rand(1, 2), "bias": torch.rand(1)}
 
     for second in ({"bias": torch.rand(1)}, {"bias": first["bias"]}):
-        for dicts in ((first, second), [first, second], (first, {}, second)):
+        for tie, dicts in ((True, (first, second)), (False, [first, second]), (True, (first, {}, second))):
             with pytest.raises(ValueError, match=r"\['bias'\] appeared in multiple dictionaries"):
-                functional_call(nn.Linear(2, 1), dicts, torch.rand(2))
+                functional_call(nn.Linear(2, 1), dicts, torch.rand(2), tie_weights=tie)
 
 
 def test_elements_are_dicts():

@@ -139,8 +139,9 @@ def test_strict_names_what_is_missing():
 
     names = "'0.bias', '0.num_batches_tracked', '0.running_mean', '0.running_var', '0.weight'"
     message = f"Error(s) in reparametrizing for Sequential:\n\tMissing key(s): {names}."
-    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
-        functional_call(net, {}, torch.rand(2), strict=True)
+    for given in ({}, ({}, {})):
+        with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+            functional_call(net, given, torch.rand(2), strict=True)
 
 
 def test_strict_names_what_is_unexpected():
@@ -150,8 +151,9 @@ def test_strict_names_what_is_unexpected():
 
     names = "'bias', 'gain', 'scale', 'wide'"
     message = f"Error(s) in reparametrizing for Linear:\n\tUnexpected key(s): {names}."
-    with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
-        functional_call(layer, given, torch.rand(2), strict=True)
+    for dicts in (given, [{}, given]):
+        with pytest.raises(RuntimeError, match=f"^{re.escape(message)}$"):
+            functional_call(layer, dicts, torch.rand(2), strict=True)
 
 
 def test_strict_tells_both_at_once():
@@ -159,8 +161,9 @@ def test_strict_tells_both_at_once():
     layer, given = nn.Linear(2, 1, bias=False), {"wieght": torch.rand(1, 2)}
 
     message = "Linear:\n\tUnexpected key(s): 'wieght'.\n\tMissing key(s): 'weight'."
-    with pytest.raises(RuntimeError, match=re.escape(message)):
-        functional_call(layer, given, torch.rand(2), strict=True)
+    for dicts in (given, (given, {})):
+        with pytest.raises(RuntimeError, match=re.escape(message)):
+            functional_call(layer, dicts, torch.rand(2), strict=True)
 
 
 def test_strict_asks_for_non_persistent_buffers():
@@ -235,7 +238,7 @@ def test_a_value_that_is_no_tensor_is_an_error():
         with pytest.raises(TypeError, match=rf"{re.escape(str(value))} is not an instance of torch\.Tensor"):
             functional_call(layer, {"weight": torch.rand(1, 2), "bias": value}, torch.rand(2))
         with pytest.raises(TypeError, match=rf"{re.escape(str(value))} is not an instance of torch\.Tensor"):
-            functional_call(nn.BatchNorm1d(2), {"running_mean": value}, torch.rand(3, 2))
+            functional_call(nn.Sequential(nn.BatchNorm1d(2)), {"0.running_mean": value}, torch.rand(3, 2))
     assert layer.weight is weight
     assert layer.bias is bias
 

@@ -100,12 +100,14 @@ def test_its_keyword_is_unknown_to_the_newer_form():
 
 def test_it_is_not_strict_unless_told():
     """``stateless.functional_call`` accepts missing names unless ``strict=True``."""
-    layer = nn.Linear(2, 1)
-    x = torch.rand(2)
+    norm = nn.BatchNorm1d(2).eval()
+    x, given = torch.rand(3, 2), {"num_batches_tracked": torch.tensor(0)}
 
-    assert torch.equal(stateless.functional_call(layer, {}, x), layer(x))
-    with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'bias', 'weight'"):
-        stateless.functional_call(layer, {}, x, strict=True)
+    assert torch.equal(stateless.functional_call(norm, given, x), norm(x))
+    with pytest.raises(
+        RuntimeError, match=r"Missing key\(s\): 'bias', 'running_mean', 'running_var', 'weight'\."
+    ):
+        stateless.functional_call(norm, given, x, strict=True)
 
 
 def test_it_keeps_ties_unless_told():

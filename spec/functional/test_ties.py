@@ -18,7 +18,7 @@ class Tied(nn.Module):
         self.one = nn.Parameter(torch.tensor(2.0))
         self.two = self.one
 
-    def forward(self):
+    def forward(self, *args):
         return [self.one.item(), self.two.item()]
 
 
@@ -29,6 +29,7 @@ def test_one_name_stands_for_all(name):
 
     for dicts in (given, (given, {}), [{}, given]):
         assert functional_call(Tied(), dicts, ()) == [5.0, 5.0]
+    assert functional_call(nn.Sequential(Tied()), {f"0.{name}": given[name]}, 0) == [5.0, 5.0]
 
 
 def test_without_tie_weights_each_name_stands_alone():
@@ -39,6 +40,7 @@ def test_without_tie_weights_each_name_stands_alone():
         assert functional_call(Tied(), given, (), tie_weights=False) == [5.0, 2.0]
     for given in (two, [{}, two]):
         assert functional_call(Tied(), given, (), tie_weights=False) == [2.0, 7.0]
+    assert functional_call(nn.Sequential(Tied()), {"0.one": one["one"]}, 0, tie_weights=False) == [5.0, 2.0]
 
 
 def test_different_values_are_an_error():
@@ -55,6 +57,8 @@ def test_different_values_are_an_error():
     for dicts in (given, ({"two": given["two"]}, {"one": given["one"]})):
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             functional_call(Tied(), dicts, ())
+    with pytest.raises(ValueError, match=r"values for keys \['0\.one', '0\.two'\], which are tied"):
+        functional_call(nn.Sequential(Tied()), {f"0.{name}": value for name, value in given.items()}, ())
 
 
 def test_equal_values_in_two_tensors_are_an_error():
@@ -76,6 +80,7 @@ def test_the_same_tensor_may_be_given_twice():
 
     for dicts in ({"one": value, "two": value}, ({"one": value}, {"two": value})):
         assert functional_call(net, dicts, ()) == [5.0, 5.0]
+    assert functional_call(nn.Sequential(net), {"0.one": value, "0.two": value}, 0) == [5.0, 5.0]
 
     net.three = net.one
     assert functional_call(net, dict.fromkeys(["one", "two", "three"], value), ()) == [5.0, 5.0]
@@ -107,6 +112,8 @@ def test_without_tie_weights_values_may_differ():
     given = {name: torch.tensor(value) for name, value in values.items()}
 
     assert functional_call(net, given, (), tie_weights=False) == [5.0, 7.0, 11.0, 13.0]
+    nested = {f"0.{name}": value for name, value in given.items()}
+    assert functional_call(nn.Sequential(net), nested, 0, tie_weights=False) == [5.0, 7.0, 11.0, 13.0]
 
 
 def test_the_tie_holds_again_afterwards():
@@ -120,6 +127,7 @@ def test_the_tie_holds_again_afterwards():
     inner.one = own = net.one
 
     functional_call(net, {"two": torch.tensor(5.0)}, ())
+    functional_call(nn.Sequential(net), {"0.two": torch.tensor(7.0)}, 0)
 
     assert [p is own for p in (net.one, net.two, net.three, inner.one)] == [True] * 4
     assert [name for name, _ in net.named_parameters()] == ["one", "inner.two"]
@@ -140,6 +148,8 @@ def test_strict_is_content_with_one_tied_name():
         given = {name: torch.tensor(5.0)}
         for dicts in (given, (given, {})):
             assert functional_call(Tied(), dicts, (), strict=True) == [5.0, 5.0]
+        nested = {f"0.{name}": given[name]}
+        assert functional_call(nn.Sequential(Tied()), nested, 0, strict=True) == [5.0, 5.0]
 
 
 def test_strict_without_tie_weights_asks_for_all_names():
@@ -151,6 +161,8 @@ def test_strict_without_tie_weights_asks_for_all_names():
         for dicts in ({name: value}, ({name: value}, {})):
             with pytest.raises(RuntimeError, match=rf"Missing key\(s\): '{missing}'\."):
                 functional_call(Tied(), dicts, (), **options)
+        with pytest.raises(RuntimeError, match=rf"Missing key\(s\): '0\.{missing}'\."):
+            functional_call(nn.Sequential(Tied()), {f"0.{name}": value}, 0, **options)
     for dicts in ({"one": value, "two": value}, ({"one": value}, {"two": value})):
         assert functional_call(Tied(), dicts, (), **options) == [5.0, 5.0]
 

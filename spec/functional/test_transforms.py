@@ -18,16 +18,17 @@ def test_grad_gives_a_dict_of_gradients():
     The ``grad`` of the parameters stays as it is.
     """
     layer = nn.Linear(2, 1)
+    net = nn.Sequential(layer)
     layer.bias.grad = torch.tensor([3.0])
 
     def loss(state):
-        return functional_call(layer, state, torch.tensor([10.0, 100.0])).sum()
+        return functional_call(net, state, torch.tensor([10.0, 100.0])).sum()
 
-    gradients = grad(loss)(dict(layer.named_parameters()))
+    gradients = grad(loss)(dict(net.named_parameters()))
 
     assert {name: value.tolist() for name, value in gradients.items()} == {
-        "weight": [[10.0, 100.0]],
-        "bias": [1.0],
+        "0.weight": [[10.0, 100.0]],
+        "0.bias": [1.0],
     }
     assert layer.weight.grad is None
     assert layer.bias.grad.tolist() == [3.0]

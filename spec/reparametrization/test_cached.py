@@ -28,6 +28,8 @@ def test_a_tensor_is_computed_once():
             assert layer.weight is first
             layer(torch.rand(2))
             assert layer.weight is first
+            with torch.set_grad_enabled(not training):
+                assert layer.train(not training).weight is first
         assert layer.weight is not layer.weight
 
 
@@ -36,15 +38,18 @@ def test_changes_are_not_seen_within():
 
     A step of the optimizer belongs outside.
     """
-    layer = register_parametrization(nn.Linear(2, 1), "weight", nn.ReLU())
-    original = layer.parametrizations.weight.original
-    nn.init.constant_(original, 3.0)
+    relu = nn.ReLU()
+    relu.right_inverse = lambda x: x
+    layer = register_parametrization(nn.Linear(2, 1), "weight", relu)
+    layer.weight = torch.tensor([[2.0, 3.0]])
 
     with parametrize.cached():
-        assert layer.weight.tolist() == [[3.0, 3.0]]
-        nn.init.constant_(original, 5.0)
-        assert layer.weight.tolist() == [[3.0, 3.0]]
-    assert layer.weight.tolist() == [[5.0, 5.0]]
+        assert layer.weight.tolist() == [[2.0, 3.0]]
+        nn.init.constant_(layer.parametrizations.weight.original, 5.0)
+        assert layer.weight.tolist() == [[2.0, 3.0]]
+        layer.weight = torch.tensor([[7.0, 8.0]])
+        assert layer.weight.tolist() == [[2.0, 3.0]]
+    assert layer.weight.tolist() == [[7.0, 8.0]]
 
 
 def test_each_context_starts_afresh():

@@ -132,8 +132,9 @@ def test_a_first_inverse_keeps_the_device():
     """
     inverse = Custom(lambda x: x, lambda x: x.to("meta"))
 
-    with pytest.raises(ValueError, match=r"(?s)may not change the device.*original\.device: cpu.*: meta"):
-        register_parametrization(nn.Linear(2, 1), "weight", inverse)
+    for name, unsafe in (("weight", False), ("weight", True), ("running_mean", False)):
+        with pytest.raises(ValueError, match=r"(?s)may not change the device.*original\.device: cpu.*: meta"):
+            register_parametrization(nn.BatchNorm1d(2), name, inverse, unsafe=unsafe)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["first", "second"])
@@ -145,8 +146,9 @@ def test_an_inverse_returns_tensors(first):
     if not first:
         register_parametrization(layer, "weight", nn.Identity())
 
-    with pytest.raises(ValueError, match=r"(?s)right_inverse.* must return a .*Got:? float"):
-        register_parametrization(layer, "weight", Custom(lambda x: x, lambda x: 3.0))
+    for unsafe in (False, first):
+        with pytest.raises(ValueError, match=r"(?s)right_inverse.* must return a .*Got:? float"):
+            register_parametrization(layer, "weight", Custom(lambda x: x, lambda x: 3.0), unsafe=unsafe)
 
 
 def test_a_later_inverse_returns_one_tensor():

@@ -168,13 +168,13 @@ def test_conv_weights_are_scaled_by_channel():
         torch.tensor([1.0, 3.0]),
         torch.tensor([2.0, 14.0]),
         2.0,
-        torch.tensor([6.0, 8.0]),
+        torch.tensor([6.0, -8.0]),
         torch.tensor([0.5, 0.25]),
     )
 
     assert type(weight) is type(bias) is nn.Parameter
-    assert weight.tolist() == [[[6.0]], [[6.0]]]
-    assert bias.tolist() == [12.5, 8.25]
+    assert weight.tolist() == [[[6.0]], [[-6.0]]]
+    assert bias.tolist() == [12.5, -7.75]
 
 
 def test_what_a_conv_lacks_is_made_up():
@@ -217,13 +217,13 @@ def test_linear_weights_are_scaled_by_row():
         torch.tensor([1.0, 3.0]),
         torch.tensor([2.0, 14.0]),
         2.0,
-        torch.tensor([6.0, 8.0]),
+        torch.tensor([6.0, -8.0]),
         torch.tensor([0.5, 0.25]),
     )
 
     assert type(weight) is type(bias) is nn.Parameter
-    assert weight.tolist() == [[6.0, 15.0], [6.0, 14.0]]
-    assert bias.tolist() == [12.5, 8.25]
+    assert weight.tolist() == [[6.0, 15.0], [-6.0, -14.0]]
+    assert bias.tolist() == [12.5, -7.75]
 
 
 def test_a_linear_layer_without_bias_gets_one():
@@ -316,14 +316,16 @@ def test_layers_of_a_model_are_fused_by_name():
     The norm becomes part of the convolution. Names stay, but keys of the state dict change, so a state from
     before no longer loads. By default the model is copied.
     """
-    net = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.ReLU()).eval()
+    layers = nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1)
+    net = nn.Sequential(*layers).eval()
     net[1].running_var.fill_(4.0)
     x = torch.rand(1, 2, 4, 4)
 
-    fused = fuse_modules(net, [["0", "1", "2"]])
+    fused = fuse_modules(net, [["0", "1", "2"], ["3", "4"]])
 
-    assert [type(layer).__name__ for layer in fused] == ["ConvReLU2d", "Identity", "Identity"]
-    assert list(fused.state_dict()) == ["0.0.weight", "0.0.bias"]
+    kinds = [type(layer).__name__ for layer in fused]
+    assert kinds == ["ConvReLU2d", "Identity", "Identity", "Conv2d", "Identity"]
+    assert list(fused.state_dict()) == ["0.0.weight", "0.0.bias", "3.weight", "3.bias"]
     assert type(net[1]) is nn.BatchNorm2d
     torch.testing.assert_close(fused(x), net(x), atol=1e-4, rtol=1e-4)
 

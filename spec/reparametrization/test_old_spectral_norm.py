@@ -155,6 +155,7 @@ def test_two_calls_before_one_backward():
         (nn.ConvTranspose1d, 1),
         (nn.ConvTranspose2d, 1),
         (nn.ConvTranspose3d, 1),
+        (type("Own", (nn.ConvTranspose1d,), {}), 1),
     ],
 )
 def test_the_output_channels_make_the_rows(kind, outputs):
@@ -246,10 +247,10 @@ def test_after_a_call_it_cannot_be_deep_copied():
     """
     layer = spectral_norm(nn.Linear(2, 3))
     copy.deepcopy(layer)
-    layer(torch.rand(2))
-
-    with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
-        copy.deepcopy(layer)
+    for mode in (True, False):
+        layer.train(mode)(torch.rand(2))
+        with pytest.raises(RuntimeError, match="Only Tensors created explicitly by the user"):
+            copy.deepcopy(layer)
 
     with torch.no_grad():
         layer(torch.rand(2))

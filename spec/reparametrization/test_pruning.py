@@ -58,15 +58,16 @@ def test_the_parameter_and_a_mask_are_kept(how):
     assert torch.equal(layer.weight, weight * layer.weight_mask)
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_the_pruned_tensor_is_computed_before_each_call(training):
+@pytest.mark.parametrize(("training", "times"), [(True, 1), (False, 1), (True, 2)])
+def test_the_pruned_tensor_is_computed_before_each_call(training, times):
     """A pruned ``weight`` is recomputed as ``weight_orig * weight_mask`` at each call of the module.
 
     Until then it is out of date: after a step of the optimizer, call the module before the weight is read.
     """
     layer = nn.Linear(3, 1).train(training)
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
-    prune.l1_unstructured(layer, "weight", 1)
+    for _ in range(times):
+        prune.custom_from_mask(layer, "weight", torch.tensor([[0, 1, 1]]))
 
     for before, value in (([[0.0, -6.0, 3.0]], 7.0), ([[0.0, 7.0, 7.0]], 5.0)):
         with torch.no_grad():
@@ -113,7 +114,7 @@ def test_entries_at_random(amount):
     """
     masks = set()
     for _ in range(40):
-        layer = nn.Linear(4, 1)
+        layer = nn.Linear(2, 2)
         assert prune.random_unstructured(layer, "weight", amount) is layer
         masks.add(tuple(layer.weight_mask.flatten().tolist()))
 
@@ -298,11 +299,12 @@ def test_removing_makes_it_permanent():
     layer.weight = nn.Parameter(torch.tensor([[1.0, -6.0, 3.0]]))
     weight = layer.weight
     prune.l1_unstructured(layer, "weight", 1)
+    prune.l1_unstructured(layer, "weight", 1)
 
     assert prune.remove(layer, "weight") is layer
     assert layer.weight is weight
     assert weight.requires_grad is True
-    assert weight.tolist() == [[0.0, -6.0, 3.0]]
+    assert weight.tolist() == [[0.0, -6.0, 0.0]]
     assert list(layer.state_dict()) == ["bias", "weight"]
     assert dict(layer._forward_pre_hooks) == {}
 
@@ -357,9 +359,9 @@ def test_is_pruned_looks_at_all_submodules():
     net.apply(lambda module: module.register_forward_pre_hook(lambda *_: None))
 
     assert prune.is_pruned(net) is False
-    prune.identity(net[1][0], "weight")
+    prune.identity(net[1][0], "bias")
     assert [prune.is_pruned(module) for module in (net, net[0], net[1][0])] == [True, False, True]
-    prune.remove(net[1][0], "weight")
+    prune.remove(net[1][0], "bias")
     assert prune.is_pruned(net) is False
 
 

@@ -200,17 +200,15 @@ def test_prepare_adds_an_observer():
     It sees the layer's outputs through a forward hook. A layer whose ``qconfig`` is ``None`` gets none; the
     ``qconfig`` of a model holds for all layers in it that have no other.
     """
-    net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1)).eval()
+    net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(1, 1), nn.Sequential(nn.Linear(1, 1))).eval()
     net[0].weight.data = torch.tensor([[1.0, -2.0]])
     net.qconfig, net[1].qconfig = quantization.default_qconfig, None
 
     ready = quantization.prepare(net)
     ready(torch.tensor([[1.0, 3.0], [4.0, 0.5]]))
 
-    assert [[name for name, _ in layer.named_children()] for layer in ready] == [
-        ["activation_post_process"],
-        [],
-    ]
+    names = [[name for name, _ in layer.named_children()] for layer in (ready[0], ready[1], ready[2][0])]
+    assert names == [["activation_post_process"], [], ["activation_post_process"]]
     observer = ready[0].activation_post_process
     assert (observer.min_val.item(), observer.max_val.item()) == (-5.0, 3.0)
     assert "0.activation_post_process.min_val" in ready.state_dict()

@@ -127,16 +127,16 @@ def test_gradients_flow_to_the_original(training):
 
 def test_buffers_may_be_parametrized():
     """``register_parametrization`` on a buffer keeps the original as a buffer, not as a parameter."""
-    norm = nn.BatchNorm1d(2)
-    norm.running_mean.copy_(torch.tensor([3.0, -4.0]))
+    for persistent in (True, False):
+        norm = nn.BatchNorm1d(2)
+        norm.register_buffer("running_mean", torch.tensor([3.0, -4.0]), persistent)
+        register_parametrization(norm, "running_mean", nn.ReLU())
 
-    register_parametrization(norm, "running_mean", nn.ReLU())
-
-    assert norm.running_mean.tolist() == [3.0, 0.0]
-    assert "running_mean" not in norm._buffers
-    assert norm.parametrizations.running_mean.original.tolist() == [3.0, -4.0]
-    assert [name for name, _ in norm.parametrizations.named_buffers()] == ["running_mean.original"]
-    assert list(norm.parametrizations.parameters()) == []
+        assert norm.running_mean.tolist() == [3.0, 0.0]
+        assert "running_mean" not in norm._buffers
+        assert norm.parametrizations.running_mean.original.tolist() == [3.0, -4.0]
+        assert [name for name, _ in norm.parametrizations.named_buffers()] == ["running_mean.original"]
+        assert list(norm.parametrizations.parameters()) == []
 
 
 def test_parametrizations_are_applied_in_order():
@@ -146,14 +146,14 @@ def test_parametrizations_are_applied_in_order():
         def forward(self, x):
             return x + 1.0
 
-    layer = nn.Linear(2, 1)
-    layer.weight = nn.Parameter(torch.tensor([[2.0, -3.0]]))
-    register_parametrization(layer, "weight", AddOne())
-    register_parametrization(layer, "weight", nn.ReLU())
-    register_parametrization(layer, "weight", AddOne())
-
-    assert layer.weight.tolist() == [[4.0, 1.0]]
-    assert [type(module) for module in layer.parametrizations.weight] == [AddOne, nn.ReLU, AddOne]
+    net = nn.Module()
+    net.weight = nn.Parameter(torch.tensor([2.0, -3.0]))
+    net.register_buffer("mean", torch.tensor([2.0, -3.0]))
+    for name in ("weight", "mean"):
+        for parametrization in (AddOne(), AddOne(), nn.ReLU()):
+            register_parametrization(net, name, parametrization)
+        assert [type(module) for module in net.parametrizations[name]] == [AddOne, AddOne, nn.ReLU]
+    assert net.weight.tolist() == net.mean.tolist() == [4.0, 0.0]
 
 
 def test_the_lists_are_kept_in_a_module_dict():

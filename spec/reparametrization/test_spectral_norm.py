@@ -168,7 +168,8 @@ def test_a_vector_is_divided_by_its_length():
 
     spectral_norm(layer, name="bias")
 
-    torch.testing.assert_close(layer.bias.detach(), torch.tensor([0.6, 0.8]))
+    for training in (True, False):
+        torch.testing.assert_close(layer.train(training).bias.detach(), torch.tensor([0.6, 0.8]))
     assert list(layer.buffers()) == []
 
 
@@ -197,6 +198,12 @@ def test_eps_is_tiny_by_default():
 
     torch.testing.assert_close(layer.bias.detach(), torch.tensor([0.3, 0.4]))
 
+    layer.weight = nn.Parameter(torch.full((2, 4), 3e-13))
+    norm = spectral_norm(layer).parametrizations.weight[0]
+    norm._v.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    _ = layer.weight
+    torch.testing.assert_close(norm._u, torch.tensor([0.3, 0.3]))
+
 
 @pytest.mark.parametrize(
     ("kind", "outputs"),
@@ -207,6 +214,7 @@ def test_eps_is_tiny_by_default():
         (nn.ConvTranspose1d, 1),
         (nn.ConvTranspose2d, 1),
         (nn.ConvTranspose3d, 1),
+        (type("Own", (nn.ConvTranspose1d,), {}), 1),
     ],
 )
 def test_a_weight_becomes_a_matrix_by_its_outputs(kind, outputs):
@@ -273,6 +281,8 @@ def test_assigning_sets_the_original():
 
     assert layer.parametrizations.weight.original.tolist() == [[2.0, 3.0], [5.0, 7.0]]
     torch.testing.assert_close(layer.weight.detach(), value / (norm._u @ value @ norm._v))
+    layer.train().weight = value.T.clone()
+    assert layer.parametrizations.weight.original.tolist() == [[2.0, 5.0], [3.0, 7.0]]
 
 
 def test_removing_leaves_the_divided_weight():
