@@ -57,9 +57,11 @@ def test_what_is_left_at_the_end_is_dropped():
     The window is added only if it starts in the input or in the padding before it, so that it covers at
     least one element.
     """
-    assert nn.MaxPool1d(2)(NUMBERS).tolist() == [[[2.0, 4.0]]]
-    assert nn.MaxPool1d(2, ceil_mode=True)(NUMBERS).tolist() == [[[2.0, 4.0, 5.0]]]
-    assert nn.AvgPool1d(2, ceil_mode=True)(NUMBERS).tolist() == [[[1.5, 3.5, 5.0]]]
+    for x in (NUMBERS, NUMBERS.clone().requires_grad_()):
+        assert nn.MaxPool1d(2)(x).tolist() == [[[2.0, 4.0]]]
+        assert nn.MaxPool1d(2, ceil_mode=True)(x).tolist() == [[[2.0, 4.0, 5.0]]]
+        assert nn.AvgPool1d(2)(x).tolist() == [[[1.5, 3.5]]]
+        assert nn.AvgPool1d(2, ceil_mode=True)(x).tolist() == [[[1.5, 3.5, 5.0]]]
 
     assert nn.MaxPool1d(1, 2, ceil_mode=True)(NUMBERS[..., :4]).tolist() == [[[1.0, 3.0]]]
     assert nn.MaxPool1d(1, 2, ceil_mode=True)(NUMBERS).tolist() == [[[1.0, 3.0, 5.0]]]
@@ -162,9 +164,10 @@ def test_one_nan_is_the_maximum():
     """``nn.MaxPool1d`` returns NaN for each window that contains a NaN."""
     x = torch.tensor([[[1.0, float("nan"), 3.0, 4.0, float("nan"), 5.0]]])
 
-    result = nn.MaxPool1d(2)(x).flatten()
-    assert result.isnan().tolist() == [True, False, True]
-    assert result[1] == 4.0
+    for given in (x, x.clone().requires_grad_()):
+        result = nn.MaxPool1d(2)(given).flatten()
+        assert result.isnan().tolist() == [True, False, True]
+        assert result[1] == 4.0
 
 
 def test_a_sample_of_channels():
