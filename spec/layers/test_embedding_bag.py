@@ -294,9 +294,8 @@ def test_the_maximum_takes_no_such_option(option, message):
 def test_an_index_outside_the_table_of_a_bag(index, mode):
     """On CPU ``nn.EmbeddingBag`` without ``max_norm`` raises ``RuntimeError`` for an index outside its table.
 
-    With ``max_norm``, an index beyond the table raises ``IndexError``. The message tells the index and, unless
-    ``mode="max"``, where it stands. See also
-    :ref:`layers.embeddings.an_index_outside_the_table`
+    With ``max_norm``, an index beyond the table raises ``IndexError``. The message tells the index and, but
+    for ``mode="max"``, where it stands. See also :ref:`layers.embeddings.an_index_outside_the_table`
     """
     layer = nn.EmbeddingBag(5, 3, mode=mode, device="cpu")
     message = f"found idx to be {index}$" if mode == "max" else rf"Index 1 .*{index}\b"

@@ -212,10 +212,9 @@ def test_a_table_must_have_the_sizes_given(make):
     table = torch.rand(4, 3)
     assert torch.equal(make(4, 3, _weight=table).weight, table)
 
+    message = "Shape of weight does not match num_embeddings and embedding_dim"
     for shape in ((3, 4), (4, 2), (5, 3)):
-        with pytest.raises(
-            AssertionError, match="Shape of weight does not match num_embeddings and embedding_dim"
-        ):
+        with pytest.raises(AssertionError, match=message):
             make(4, 3, _weight=torch.rand(shape))
 
 
