@@ -136,9 +136,11 @@ def test_indices_of_maxima_are_flat():
     """
     image = torch.tensor([[[[1.0, 9.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]]])
 
-    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(torch.cat([image, image.flip(3)], 1))
-    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]], [[9.0, 9.0], [8.0, 7.0]]]]
-    assert indices.tolist() == [[[[1, 1], [7, 8]], [[1, 1], [6, 7]]]]
+    images = torch.cat([image, image.flip(3)], 1).repeat(2, 1, 1, 1)
+
+    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(images)
+    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]], [[9.0, 9.0], [8.0, 7.0]]]] * 2
+    assert indices.tolist() == [[[[1, 1], [7, 8]], [[1, 1], [6, 7]]]] * 2
 
     kept, where = nn.MaxPool1d(2, return_indices=True)(NUMBERS)
     assert nn.MaxUnpool1d(2)(kept, where).tolist() == [[[0.0, 2.0, 0.0, 4.0]]]
@@ -225,6 +227,8 @@ def test_unpooling_puts_maxima_back():
 
     assert nn.MaxUnpool2d(2)(values, indices).tolist() == [[[[0, 0, 0, 0], [4, 0, 0, 7]]]]
     assert nn.MaxUnpool2d(2)(values * 10, indices).tolist() == [[[[0, 0, 0, 0], [40, 0, 0, 70]]]]
+    both = nn.MaxPool2d(2, return_indices=True)(torch.cat([image, image.flip(2)]))
+    assert nn.MaxUnpool2d(2)(*both)[1].tolist() == [[[4, 0, 0, 7], [0, 0, 0, 0]]]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'indices'"):
         nn.MaxUnpool2d(2)(values)
 
