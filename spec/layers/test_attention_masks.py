@@ -119,8 +119,8 @@ def test_a_mask_is_boolean_or_float(name, mask):
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(3, 5, 4)
     numbers = torch.zeros(mask.shape).masked_fill(mask, -torch.inf)
 
-    for options in ({}, {"need_weights": False}):
-        result, _ = layer(x, x, x, **options, **{name: mask})
+    for training, options in ((True, {}), (True, {"need_weights": False}), (False, {})):
+        result, _ = layer.train(training)(x, x, x, **options, **{name: mask})
         assert torch.equal(result, layer(x, x, x, **options, **{name: numbers})[0])
         for integers in (mask.int(), mask.long(), mask.byte()):
             with pytest.raises(AssertionError, match=f"only bool and floating types of {name} are supported"):
@@ -137,19 +137,17 @@ def test_masks_of_two_dtypes_warn(recwarn):
     padding[0, 0] = False
     numbers = torch.zeros(5, 5).masked_fill(causal, -torch.inf)
 
-    with pytest.warns(
-        UserWarning, match="Support for mismatched key_padding_mask and attn_mask is deprecated"
-    ):
-        _, weights = layer(x, x, x, attn_mask=numbers, key_padding_mask=padding)
+    message = "Support for mismatched key_padding_mask and attn_mask is deprecated"
+    for training in (True, False):
+        with pytest.warns(UserWarning, match=message):
+            _, weights = layer.train(training)(x, x, x, attn_mask=numbers, key_padding_mask=padding)
 
     assert torch.equal(weights == 0, causal | padding[:, None])
     assert torch.equal(weights, layer(x, x, x, attn_mask=causal, key_padding_mask=padding)[1])
     assert list(recwarn) == []
 
     numbers = torch.zeros(3, 5).masked_fill(padding, -torch.inf)
-    with pytest.warns(
-        UserWarning, match="Support for mismatched key_padding_mask and attn_mask is deprecated"
-    ):
+    with pytest.warns(UserWarning, match=message):
         assert torch.equal(layer(x, x, x, attn_mask=causal, key_padding_mask=numbers)[1], weights)
 
 

@@ -176,10 +176,10 @@ def test_class_probabilities_are_not_checked():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = nn.CrossEntropyLoss()(scores, nonsense)
-
+        results = [nn.CrossEntropyLoss(reduction=how)(scores, nonsense) for how in ("none", "sum", "mean")]
+    each = -(nonsense * scores.log_softmax(1)).sum(1)
     assert nonsense.sum(1).tolist() == [3.0, 3.0]
-    assert torch.allclose(result, -(nonsense * scores.log_softmax(1)).sum() / 2)
+    assert all(map(torch.allclose, results, (each, each.sum(), each.mean())))
 
 
 def test_probabilities_know_no_ignored_class():

@@ -243,10 +243,12 @@ def test_a_wrong_output_size():
 
 def test_an_unbatched_image():
     """``Conv2d`` accepts an image without a batch dimension and returns an output without one."""
-    layer, x = nn.Conv2d(2, 3, 3), torch.rand(2, 6, 7)
+    x = torch.rand(2, 6, 7)
 
-    assert layer(x).shape == (3, 4, 5)
-    assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
+    for padding, shape in ((0, (3, 4, 5)), ((1, 2), (3, 6, 9))):
+        layer = nn.Conv2d(2, 3, 3, padding=padding)
+        assert layer(x).shape == shape
+        assert torch.allclose(layer(x), layer(x[None])[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,10 @@ def test_a_kernel_that_is_larger(make):
 
 @pytest.mark.parametrize("make", [nn.MaxPool2d, nn.AvgPool2d])
 def test_a_window_that_is_larger(make):
-    """``MaxPool2d`` and ``AvgPool2d`` raise ``RuntimeError`` "Output size is too small" for a larger kernel.
+    """By default ``MaxPool2d`` and ``AvgPool2d`` raise "Output size is too small" for a larger kernel.
 
-    The forms for one and three dimensions raise too, with other words. ``nn.AdaptiveAvgPool2d`` has no such
-    limit.
+    It is a ``RuntimeError``. With ``ceil_mode=True`` one window may hang over the end, and
+    ``nn.AdaptiveAvgPool2d`` has no such limit.
     """
     x = torch.rand(2, 1, 2, 5)
 
@@ -41,6 +41,7 @@ def test_a_window_that_is_larger(make):
             make(kernel, stride=1)(x)
 
     assert make(2)(x).shape == (2, 1, 1, 2)
+    assert make(3, ceil_mode=True)(x).shape == (2, 1, 1, 2)
 
 
 def test_bytes_are_not_cast():
@@ -130,13 +131,18 @@ def test_a_batch_without_samples(make):
     ids=["padding", "stride", "dilation"],
 )
 def test_numbers_are_found_wrong_at_the_call(given, message):
-    """``nn.Conv2d`` accepts ``padding=-1``, ``stride=0`` and ``dilation=0``, and raises ``RuntimeError`` when
+    """By default ``Conv2d`` takes ``padding=-1``, ``stride=0``, ``dilation=0`` and raises ``RuntimeError`` if
     called.
+
+    With a ``padding_mode`` other than ``"zeros"``, a negative ``padding`` crops the input.
     """
     layer = nn.Conv2d(1, 1, 2, **given)
 
     with pytest.raises(RuntimeError, match=message):
         layer(torch.rand(1, 1, 4, 4))
+    for mode in ("circular", "reflect", "replicate"):
+        cropping = nn.Conv2d(1, 1, 2, padding=-1, padding_mode=mode)
+        assert cropping(torch.rand(1, 1, 4, 4)).shape == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("kernel", [(2,), (2, 3, 4)], ids=["one", "three"])

@@ -292,10 +292,10 @@ def test_the_maximum_takes_no_such_option(option, message):
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 @pytest.mark.parametrize("index", [5, -1], ids=["beyond", "negative"])
 def test_an_index_outside_the_table_of_a_bag(index, mode):
-    """On CPU ``nn.EmbeddingBag`` raises ``RuntimeError``, not ``IndexError``, for an index outside its table.
+    """On CPU ``nn.EmbeddingBag`` without ``max_norm`` raises ``RuntimeError`` for an index outside its table.
 
-    The message tells the index and, unless ``mode="max"``, where it stands. See also
-    :ref:`layers.embeddings.an_index_outside_the_table`
+    With ``max_norm``, an index beyond the table raises ``IndexError``. The message tells the index and, but
+    for ``mode="max"``, where it stands. See also :ref:`layers.embeddings.an_index_outside_the_table`
     """
     layer = nn.EmbeddingBag(5, 3, mode=mode, device="cpu")
     message = f"found idx to be {index}$" if mode == "max" else rf"Index 1 .*{index}\b"
@@ -304,5 +304,7 @@ def test_an_index_outside_the_table_of_a_bag(index, mode):
     for given in ((bag[None],), (bag, begin)):
         with pytest.raises(RuntimeError, match=message):
             layer(*given)
+    with pytest.raises(IndexError, match="out of range"):
+        nn.EmbeddingBag(5, 3, max_norm=1.0, mode=mode, device="cpu")(torch.tensor([[2, 5]], device="cpu"))
 
     assert torch.equal(layer(torch.tensor([[4]], device="cpu")), layer.weight[[4]])

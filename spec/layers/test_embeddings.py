@@ -66,6 +66,8 @@ def test_an_index_outside_the_table(index):
             with pytest.raises(IndexError, match=r"^index out of range in self$"):
                 layer(indices.to(dtype))
 
+    with pytest.raises(IndexError, match="out of range"):
+        nn.Embedding(5, 3, max_norm=1.0, device="cpu")(torch.tensor([index], device="cpu"))
     assert layer.padding_idx == 4
     assert torch.equal(layer(torch.tensor([4, 0], device="cpu")), layer.weight[[4, 0]])
 
@@ -199,10 +201,9 @@ def test_a_pretrained_table_has_two_dimensions(make):
     """``Embedding.from_pretrained`` raises ``AssertionError`` for a tensor that is not 2-dimensional."""
     assert make.from_pretrained(torch.rand(3, 2)).weight.shape == (3, 2)
 
-    with pytest.raises(AssertionError, match="Embeddings parameter is expected to be 2-dimensional"):
-        make.from_pretrained(torch.rand(3))
-    with pytest.raises(AssertionError, match="Embeddings parameter is expected to be 2-dimensional"):
-        make.from_pretrained(torch.rand(3, 2, 4))
+    for shape in ((3,), (3, 2, 4)):
+        with pytest.raises(AssertionError, match="Embeddings parameter is expected to be 2-dimensional"):
+            make.from_pretrained(torch.rand(shape))
 
 
 @pytest.mark.parametrize("make", [nn.Embedding, nn.EmbeddingBag])
@@ -211,10 +212,9 @@ def test_a_table_must_have_the_sizes_given(make):
     table = torch.rand(4, 3)
     assert torch.equal(make(4, 3, _weight=table).weight, table)
 
+    message = "Shape of weight does not match num_embeddings and embedding_dim"
     for shape in ((3, 4), (4, 2), (5, 3)):
-        with pytest.raises(
-            AssertionError, match="Shape of weight does not match num_embeddings and embedding_dim"
-        ):
+        with pytest.raises(AssertionError, match=message):
             make(4, 3, _weight=torch.rand(shape))
 
 
@@ -251,7 +251,7 @@ def test_max_norm_changes_the_table(make, freeze):
     assert layer.weight[1].tolist() == pytest.approx([3.0, 4.0], rel=1e-4)
     assert layer.weight[2].tolist() == [30.0, 40.0]
 
-    layer.eval()(torch.tensor([[2]]))
+    torch.no_grad()(layer.eval())(torch.tensor([[2]]))
     assert layer.weight[2].tolist() == pytest.approx([3.0, 4.0], rel=1e-4)
     assert table.tolist() == layer.weight.tolist()
 
@@ -279,8 +279,8 @@ def test_max_norm_spoils_what_used_the_weight():
     It raises ``RuntimeError``: the call changes the weight in place, which the product kept for the gradient
     of ``x``. Use ``layer.weight.clone()`` there.
     """
-    layer, other, x = nn.Embedding(3, 2, max_norm=1.0), torch.rand(2, 4), torch.tensor([1, 2])
-    other.requires_grad_()
+    layer, x = nn.Embedding(3, 2, max_norm=1.0), torch.tensor([1, 2])
+    other = torch.rand(2, 4, requires_grad=True)
     before = layer.weight @ other
     with pytest.raises(RuntimeError, match="has been modified by an inplace operation"):
         (before.sum() + layer(x).sum()).backward()

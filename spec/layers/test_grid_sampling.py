@@ -22,6 +22,8 @@ def test_points_are_x_and_y():
 
     assert F.grid_sample(IMAGE, points, align_corners=True).tolist() == [[[[1, 3, 7, 5, 5.5]]]]
     assert F.grid_sample(IMAGE, torch.zeros(1, 4, 5, 2), align_corners=True).shape == (1, 1, 4, 5)
+    images, grids = IMAGE.expand(2, 4, 3, 3), torch.cat([points, points.flip(2)])
+    assert F.grid_sample(images, grids, align_corners=True)[1].tolist() == [[[5.5, 5, 7, 3, 1]]] * 4
     assert F.grid_sample(IMAGE, points, mode="nearest", align_corners=True)[..., :4].tolist() == [
         [[[1, 3, 7, 5]]]
     ]

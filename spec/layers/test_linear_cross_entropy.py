@@ -1,8 +1,7 @@
 """LinearCrossEntropyLoss: the last linear layer of a classifier and its loss in one.
 
 Without ``options`` it is a linear layer and a cross entropy; with them it goes through the batch in chunks,
-computes
-gradients in the forward already, and not all of autograd works any more.
+computes gradients in the forward already, and not all of autograd works any more.
 """
 
 import warnings
@@ -59,6 +58,8 @@ def test_linear_cross_entropy_reduces():
     assert torch.allclose(values(inputs, classes), expected)
     assert torch.allclose(total(inputs, classes), expected.sum())
     assert torch.allclose(mean(inputs, classes), expected.mean())
+    for loss in (values, total, mean):
+        assert torch.allclose(loss(inputs[0], classes[0]), expected[0])
 
 
 @pytest.mark.since("2.13")
@@ -176,10 +177,12 @@ def test_linear_probabilities_know_no_ignored_class(ignore_index):
 
     Even for -100, which ``CrossEntropyLoss`` passes over.
     """
-    loss = nn.LinearCrossEntropyLoss(5, 3, ignore_index=ignore_index)
+    shares = torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.0, 0.75]])
 
-    with pytest.raises(RuntimeError, match="ignore_index cannot be specified when target contains"):
-        loss(torch.randn(2, 5), torch.tensor([[0.5, 0.25, 0.25], [0.25, 0.0, 0.75]]))
+    for options in (None, nn.LinearCrossEntropyOptions()):
+        loss = nn.LinearCrossEntropyLoss(5, 3, ignore_index=ignore_index, options=options)
+        with pytest.raises(RuntimeError, match="ignore_index cannot be specified when target contains"):
+            loss(torch.randn(2, 5), shares)
 
 
 @pytest.mark.since("2.13")
@@ -215,9 +218,11 @@ def test_linear_cross_entropy_probabilities_are_floats(chunked):
 
 
 @pytest.mark.since("2.13")
-def test_linear_cross_entropy_takes_any_probabilities():
+@pytest.mark.parametrize("chunked", [False, True])
+def test_linear_cross_entropy_takes_any_probabilities(chunked):
     """``LinearCrossEntropyLoss`` neither raises nor warns if class probabilities are below 0 or above 1."""
-    loss, inputs = nn.LinearCrossEntropyLoss(5, 3), torch.randn(2, 5)
+    loss = nn.LinearCrossEntropyLoss(5, 3, options=nn.LinearCrossEntropyOptions() if chunked else None)
+    inputs = torch.randn(2, 5)
     nonsense = torch.tensor([[4.0, -2.0, 1.0], [-1.0, 0.5, 3.5]])
 
     with warnings.catch_warnings():
@@ -276,17 +281,9 @@ def test_chunks_are_walked_back_once(reduction, bias):
     ``LinearCrossEntropyOptions(allow_retain_graph=True)`` to go back twice.
     """
     inputs, classes = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 2, 1, 2])
+    kinds = nn.LinearCrossEntropyOptions(), nn.LinearCrossEntropyOptions(allow_retain_graph=True)
     once, twice = (
-        nn.LinearCrossEntropyLoss(
-            *(5, 3),
-            bias=bias,
-            reduction=reduction,
-            options=options,
-        )
-        for options in (
-            nn.LinearCrossEntropyOptions(),
-            nn.LinearCrossEntropyOptions(allow_retain_graph=True),
-        )
+        nn.LinearCrossEntropyLoss(5, 3, bias=bias, reduction=reduction, options=options) for options in kinds
     )
 
     result = once(inputs, classes)

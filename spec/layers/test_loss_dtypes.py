@@ -14,8 +14,9 @@ from torch import nn
 SCORES = [[1.0, 2.0, 4.0], [0.5, 0.25, 3.0]]
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("make", [nn.L1Loss, nn.SmoothL1Loss, nn.BCEWithLogitsLoss, nn.PoissonNLLLoss])
-def test_a_wider_target_makes_a_wider_loss(make):
+def test_a_wider_target_makes_a_wider_loss(make, reduction):
     """A float64 target makes the loss of ``L1Loss``, ``SmoothL1Loss`` or ``BCEWithLogitsLoss`` float64.
 
     The gradient of the prediction is float32 all the same. ``PoissonNLLLoss`` does so too. A target made of a
@@ -27,9 +28,9 @@ def test_a_wider_target_makes_a_wider_loss(make):
         torch.tensor([1.0, 2.0], requires_grad=True),
     )
 
-    loss = make()(prediction, target.double())
-    loss.backward()
-    make()(same, target).backward()
+    loss = make(reduction=reduction)(prediction, target.double())
+    loss.sum().backward()
+    make(reduction=reduction)(same, target).sum().backward()
 
     assert loss.dtype is torch.float64
     assert prediction.grad.dtype is torch.float32

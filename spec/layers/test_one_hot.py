@@ -24,6 +24,7 @@ def test_what_one_hot_refuses():
     """
     for classes, number, message in [
         (torch.tensor([-1, 2]), -1, "Class values must be non-negative"),
+        (torch.tensor([-100, 2]), 5, "Class values must be non-negative"),
         (torch.tensor([0, 2]), 2, "Class values must be smaller than num_classes"),
         (torch.tensor([0, 2], dtype=torch.int32), -1, "only applicable to index tensor"),
         (torch.tensor([0.0, 2.0]), -1, "only applicable to index tensor"),

@@ -198,9 +198,9 @@ def test_a_recurrent_layer_gives_what_it_takes(make):
 
     The final state, the second result, is that of each sequence's own last step.
     """
-    layer, sequences = make(2, 3), [torch.rand(length, 2) for length in (2, 1, 3)]
+    layer, sequences = make(2, 3, num_layers=2), [torch.rand(length, 2) for length in (2, 1, 3)]
 
-    first = (torch.rand(1, 3, 3), torch.rand(1, 3, 3)) if make is nn.LSTM else torch.rand(1, 3, 3)
+    first = (torch.rand(2, 3, 3), torch.rand(2, 3, 3)) if make is nn.LSTM else torch.rand(2, 3, 3)
 
     out, last = layer(pack_sequence(sequences, enforce_sorted=False), first)
 

@@ -64,6 +64,8 @@ def test_the_padding_may_come_first():
 
     assert pad_sequence(sequences, padding_side="left").tolist() == [[1, 0], [2, 3]]
     assert pad_sequence(sequences, True, 7, "left").tolist() == [[1, 2], [7, 3]]
+    rows = pad_sequence([torch.ones(2, 3), torch.ones(1, 3)], padding_side="left")
+    assert rows[:, 1].tolist() == [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
     assert pad_sequence(sequences, padding_side="right").tolist() == [[1, 3], [2, 0]]
     with pytest.raises(RuntimeError, match="padding_side to be one of left or right, but got top"):
         pad_sequence(sequences, padding_side="top")
@@ -76,13 +78,14 @@ def test_the_padding_is_taken_off(options):
 
     The tensors are copies.
     """
-    padded = pad_sequence([torch.tensor([1, 2, 3]), torch.tensor([4])], **options)
+    given = [torch.tensor([4]), torch.tensor([1, 2, 3]), torch.tensor([5, 6])]
+    padded = pad_sequence(given, **options)
 
-    sequences = unpad_sequence(padded, torch.tensor([3, 1]), **options)
+    sequences = unpad_sequence(padded, torch.tensor([1, 3, 2]), **options)
     padded.fill_(7)
 
     assert type(sequences) is list
-    assert [sequence.tolist() for sequence in sequences] == [[1, 2, 3], [4]]
+    assert [sequence.tolist() for sequence in sequences] == [[4], [1, 2, 3], [5, 6]]
 
 
 @pytest.mark.since("2.1")

@@ -57,9 +57,11 @@ def test_what_is_left_at_the_end_is_dropped():
     The window is added only if it starts in the input or in the padding before it, so that it covers at
     least one element.
     """
-    assert nn.MaxPool1d(2)(NUMBERS).tolist() == [[[2.0, 4.0]]]
-    assert nn.MaxPool1d(2, ceil_mode=True)(NUMBERS).tolist() == [[[2.0, 4.0, 5.0]]]
-    assert nn.AvgPool1d(2, ceil_mode=True)(NUMBERS).tolist() == [[[1.5, 3.5, 5.0]]]
+    for x in (NUMBERS, NUMBERS.clone().requires_grad_()):
+        assert nn.MaxPool1d(2)(x).tolist() == [[[2.0, 4.0]]]
+        assert nn.MaxPool1d(2, ceil_mode=True)(x).tolist() == [[[2.0, 4.0, 5.0]]]
+        assert nn.AvgPool1d(2)(x).tolist() == [[[1.5, 3.5]]]
+        assert nn.AvgPool1d(2, ceil_mode=True)(x).tolist() == [[[1.5, 3.5, 5.0]]]
 
     assert nn.MaxPool1d(1, 2, ceil_mode=True)(NUMBERS[..., :4]).tolist() == [[[1.0, 3.0]]]
     assert nn.MaxPool1d(1, 2, ceil_mode=True)(NUMBERS).tolist() == [[[1.0, 3.0, 5.0]]]
@@ -134,9 +136,11 @@ def test_indices_of_maxima_are_flat():
     """
     image = torch.tensor([[[[1.0, 9.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]]]])
 
-    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(torch.cat([image, image.flip(3)], 1))
-    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]], [[9.0, 9.0], [8.0, 7.0]]]]
-    assert indices.tolist() == [[[[1, 1], [7, 8]], [[1, 1], [6, 7]]]]
+    images = torch.cat([image, image.flip(3)], 1).repeat(2, 1, 1, 1)
+
+    maxima, indices = nn.MaxPool2d(2, 1, return_indices=True)(images)
+    assert maxima.tolist() == [[[[9.0, 9.0], [7.0, 8.0]], [[9.0, 9.0], [8.0, 7.0]]]] * 2
+    assert indices.tolist() == [[[[1, 1], [7, 8]], [[1, 1], [6, 7]]]] * 2
 
     kept, where = nn.MaxPool1d(2, return_indices=True)(NUMBERS)
     assert nn.MaxUnpool1d(2)(kept, where).tolist() == [[[0.0, 2.0, 0.0, 4.0]]]
@@ -162,9 +166,10 @@ def test_one_nan_is_the_maximum():
     """``nn.MaxPool1d`` returns NaN for each window that contains a NaN."""
     x = torch.tensor([[[1.0, float("nan"), 3.0, 4.0, float("nan"), 5.0]]])
 
-    result = nn.MaxPool1d(2)(x).flatten()
-    assert result.isnan().tolist() == [True, False, True]
-    assert result[1] == 4.0
+    for given in (x, x.clone().requires_grad_()):
+        result = nn.MaxPool1d(2)(given).flatten()
+        assert result.isnan().tolist() == [True, False, True]
+        assert result[1] == 4.0
 
 
 def test_a_sample_of_channels():
@@ -222,6 +227,8 @@ def test_unpooling_puts_maxima_back():
 
     assert nn.MaxUnpool2d(2)(values, indices).tolist() == [[[[0, 0, 0, 0], [4, 0, 0, 7]]]]
     assert nn.MaxUnpool2d(2)(values * 10, indices).tolist() == [[[[0, 0, 0, 0], [40, 0, 0, 70]]]]
+    both = nn.MaxPool2d(2, return_indices=True)(torch.cat([image, image.flip(2)]))
+    assert nn.MaxUnpool2d(2)(*both)[1].tolist() == [[[4, 0, 0, 7], [0, 0, 0, 0]]]
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'indices'"):
         nn.MaxUnpool2d(2)(values)
 

@@ -122,10 +122,10 @@ def test_relu_instead_of_tanh():
     """:class:`~torch.nn.RNN` accepts ``nonlinearity="relu"`` instead of ``"tanh"``; other values raise
     ``ValueError``.
     """
-    layer, x = nn.RNN(5, 3, nonlinearity="relu"), torch.rand(1, 2, 5) * 10
-    scores = x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + layer.bias_hh_l0
+    layer, x, h = nn.RNN(5, 3, nonlinearity="relu"), torch.rand(1, 2, 5) * 10, torch.randn(1, 2, 3)
+    scores = x @ layer.weight_ih_l0.T + layer.bias_ih_l0 + h @ layer.weight_hh_l0.T + layer.bias_hh_l0
 
-    assert torch.allclose(layer(x)[0], scores.relu(), atol=1e-5)
+    assert torch.allclose(layer(x, h)[0], scores.relu(), atol=1e-5)
     with pytest.raises(ValueError, match="Unknown nonlinearity 'gelu'"):
         nn.RNN(5, 3, nonlinearity="gelu")
 

@@ -77,7 +77,8 @@ def test_one_size_of_unflatten_may_be_left_open():
     x = torch.rand(2, 12)
 
     for sizes in ((3, 4), (3, -1), (-1, 4), [3, 4], [-1, 4]):
-        assert torch.equal(nn.Unflatten(1, sizes)(x), x.view(2, 3, 4))
+        for dim in (1, -1):
+            assert torch.equal(nn.Unflatten(dim, sizes)(x), x.view(2, 3, 4))
 
 
 def test_unflatten_takes_the_sizes_of_an_image():

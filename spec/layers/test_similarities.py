@@ -33,10 +33,10 @@ def test_cosines_of_all_pairs():
 
     It is the product of what :func:`torch.nn.functional.normalize` makes of both.
     """
-    pairs = nn.CosineSimilarity(dim=-1)(FIRST[:, None], SECOND[None])
+    pairs = nn.CosineSimilarity(dim=-1)(FIRST[:, None], -SECOND[None])
 
-    assert pairs.flatten().tolist() == pytest.approx([0.0, 0.8, 0.8, 0.96])
-    assert torch.allclose(F.normalize(FIRST) @ F.normalize(SECOND).T, pairs)
+    assert pairs.flatten().tolist() == pytest.approx([0.0, -0.8, -0.8, -0.96])
+    assert torch.allclose(F.normalize(FIRST) @ F.normalize(-SECOND).T, pairs)
 
 
 def test_a_zero_vector_has_a_cosine_of_zero():

@@ -104,6 +104,7 @@ def test_output_size_replaces_output_padding(convolution, dimensions):
 
     assert layer(x).shape == (4, 3, *[17] * dimensions)
     assert layer(x, output_size=[15] * dimensions).shape == (4, 3, *[15] * dimensions)
+    assert layer(x[0], output_size=[15] * dimensions).shape == (3, *[15] * dimensions)
     assert layer(x, output_size=[4, 3, *[16] * dimensions]).shape == (4, 3, *[16] * dimensions)
 
 
