@@ -93,7 +93,7 @@ def test_extra_repr_stands_above_the_children():
 def test_names_of_children_are_printed():
     """``print(net)`` shows each child's name, also one from ``add_module``; a ``ModuleList`` shows positions.
 
-    A child of another module is named likewise, whether it was set as an attribute or with ``add_module``.
+    In any other module it does not matter whether a child was set as an attribute or with ``add_module``.
     """
     net, layers = nn.Module(), nn.ModuleList()
     net.act = layers.act = nn.ReLU()
