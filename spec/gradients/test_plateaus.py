@@ -24,13 +24,13 @@ def test_patience_is_one_epoch_more(losses, options, expected):
     The first loss is always better. After a reduction the count begins anew, and ``cooldown`` epochs are not
     counted.
     """
-    optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+    optimizer, rates = SGD([{"params": [nn.Parameter(torch.rand(2))]} for _ in range(2)], lr=1.0), []
     scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, **options)
     for loss in losses:
         scheduler.step(loss)
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append([group["lr"] for group in optimizer.param_groups])
 
-    assert rates == expected
+    assert rates == [[rate, rate] for rate in expected]
 
 
 @pytest.mark.parametrize(
