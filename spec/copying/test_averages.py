@@ -64,16 +64,17 @@ def test_an_average_of_ones_own():
         numbers.append(number.item())
         return 0.75 * average + 0.25 * value
 
-    net = nn.Linear(1, 1, bias=False)
+    net = nn.Linear(1, 1)
     averaged, seen = AveragedModel(net, avg_fn=exponential), []
 
     for value in (3.0, 5.0, 10.0):
         nn.init.constant_(net.weight, value)
+        nn.init.constant_(net.bias, -value)
         averaged.update_parameters(net)
-        seen.append(averaged.module.weight.item())
+        seen.append([p.item() for p in averaged.module.parameters()])
 
-    assert seen == [3.0, 3.5, 5.125]
-    assert numbers == [1, 2]
+    assert seen == [[3.0, -3.0], [3.5, -3.5], [5.125, -5.125]]
+    assert numbers == [1, 1, 2, 2]
 
 
 @pytest.mark.since("2.1")

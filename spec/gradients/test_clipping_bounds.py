@@ -160,8 +160,8 @@ def test_a_norm_in_float16_overflows(foreach):
 @pytest.mark.parametrize("foreach", [False, True])
 def test_complex_gradients_have_a_norm(foreach):
     """``clip_grad_norm_`` of a complex gradient takes absolute values, and keeps the angles."""
-    weight = nn.Parameter(torch.zeros(1, dtype=torch.complex64))
-    weight.grad = torch.tensor([3 - 4j])
+    weight = nn.Parameter(torch.zeros(2, dtype=torch.complex64))
+    weight.grad = torch.tensor([3 - 4j, 12j])
 
-    assert clip_grad_norm_([weight], max_norm=1.0, foreach=foreach).item() == pytest.approx(5.0)
-    assert weight.grad.item() == pytest.approx(0.6 - 0.8j)
+    assert clip_grad_norm_([weight], max_norm=6.5, foreach=foreach).item() == pytest.approx(13.0)
+    assert weight.grad.tolist() == pytest.approx([1.5 - 2j, 6j])

@@ -31,7 +31,7 @@ def test_every_name_is_a_key():
 @pytest.mark.question("Q63")
 def test_tied_values_are_different_objects():
     """``state_dict()`` holds a tied weight as two tensor objects; with ``keep_vars=True``, as one."""
-    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False)).requires_grad_(False)
     net[1].weight = net[0].weight
 
     state, variables = net.state_dict(), net.state_dict(keep_vars=True)
