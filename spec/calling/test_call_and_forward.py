@@ -132,6 +132,7 @@ def test_forward_may_be_replaced_on_one_module():
     assert other(x).tolist() == [0.0, 2.0]
 
     patched.register_forward_hook(lambda *given: None)
+    patched.register_full_backward_hook(lambda *given: None)
     assert patched(x).tolist() == [-10.0, 20.0]
     assert nn.Sequential(patched, other)(x).tolist() == [0.0, 20.0]
 

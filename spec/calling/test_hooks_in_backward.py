@@ -143,11 +143,14 @@ def test_autograd_grad_runs_tensor_hooks():
     inner = weight * 5.0
     inner.grad_fn.register_hook(lambda given, got: seen.append("node"))
     inner.register_hook(lambda grad: grad * 10)
-    weight.register_hook(lambda grad: seen.append("weight"))
+    weight.register_hook(lambda grad: seen.append("weight") or grad * 10)
     (found,) = torch.autograd.grad((inner * 2).sum(), inner)
 
     assert found.tolist() == [20.0]
     assert seen == []
+
+    (found,) = torch.autograd.grad((weight * 3).sum(), weight)
+    assert found.tolist() == [30.0]
     assert weight.grad is None
 
 

@@ -76,16 +76,18 @@ def test_for_a_linear_layer_it_starts_with_the_bias():
 
 def test_what_a_legacy_hook_returns_replaces_gradients():
     """What a ``register_backward_hook`` hook returns replaces ``grad_input``."""
-    net = Apply(torch.mul)
-    net.register_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] * 10, grad_input[1]))
-    net.register_backward_hook(lambda module, grad_input, grad_output: None)
-    net.register_backward_hook(lambda module, grad_input, grad_output: (grad_input[0] + 1, grad_input[1] * 2))
-    x = torch.tensor([2.0, 3.0], requires_grad=True)
-    y = torch.tensor([5.0, 7.0], requires_grad=True)
-    net(x, y).sum().backward()
+    net = Apply(torch.addcmul)
+    net.register_backward_hook(lambda module, given, _: (given[0], given[1] * 10, given[2]))
+    net.register_backward_hook(lambda module, given, _: None)
+    net.register_backward_hook(lambda module, given, _: (given[0] * 3, given[1] + 1, None))
+    x, y, z = torch.tensor([[1.0, 1.5], [2.0, 3.0], [5.0, 7.0]]).requires_grad_().unbind()
+    for tensor in (x, y, z):
+        tensor.retain_grad()
+    net(x, y, z).sum().backward()
 
-    assert x.grad.tolist() == [51.0, 71.0]
-    assert y.grad.tolist() == [4.0, 6.0]
+    assert x.grad.tolist() == [3.0, 3.0]
+    assert y.grad.tolist() == [51.0, 71.0]
+    assert z.grad is None
 
 
 def test_registering_a_legacy_hook_returns_a_handle():

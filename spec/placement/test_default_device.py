@@ -123,15 +123,17 @@ def test_the_innermost_context_holds():
 def test_an_explicit_device_wins():
     """A layer's ``device=`` overrides a ``with torch.device(...)`` block and ``torch.set_default_device``."""
     with torch.device("meta"):
-        in_context = nn.Sequential(nn.Linear(2, 3, device="cpu"), nn.BatchNorm1d(3, device="cpu"))
+        in_context = [kind(2, 3, device="cpu") for kind in (nn.Linear, nn.LSTM, nn.Embedding)]
+        in_context.append(nn.BatchNorm1d(3, device="cpu"))
     torch.set_default_device("meta")
     try:
-        by_default = nn.Sequential(nn.Linear(2, 3, device="cpu"), nn.BatchNorm1d(3, device="cpu"))
+        by_default = [kind(2, 3, device="cpu") for kind in (nn.Linear, nn.LSTM, nn.Embedding)]
+        by_default.append(nn.BatchNorm1d(3, device="cpu"))
     finally:
         torch.set_default_device(None)
 
-    assert [t.device.type for t in in_context.state_dict().values()] == ["cpu"] * 7
-    assert [t.device.type for t in by_default.state_dict().values()] == ["cpu"] * 7
+    for layers in (in_context, by_default):
+        assert [t.device.type for t in nn.ModuleList(layers).state_dict().values()] == ["cpu"] * 12
 
 
 def test_a_context_does_not_move_what_is_there():

@@ -176,7 +176,9 @@ def test_inputs_must_have_the_dtype_of_the_weights():
     assert layer(x.double()).dtype == torch.float64
 
 
-@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-15), (torch.bfloat16, 2e-3)])
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float64, 1e-15), (torch.bfloat16, 2e-3), (torch.complex128, 1e-15)]
+)
 def test_outputs_have_the_dtype_of_the_weights(dtype, error):
     """After ``Module.to(dtype)``, ``nn.Linear`` computes in that dtype."""
     layer = nn.Linear(2, 1, bias=False).to(dtype)

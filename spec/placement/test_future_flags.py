@@ -169,6 +169,7 @@ def test_swapping_keeps_parameters(target):
     layer = nn.Linear(2, 3)
     layer.bias.requires_grad_(False)
     weight, bias = layer.parameters()
+    weight.grad = torch.rand(3, 2)
     net = nn.Sequential(layer)
 
     with converting_by("swap"):

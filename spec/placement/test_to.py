@@ -294,26 +294,29 @@ def test_a_complex_module_becomes_real():
 @pytest.mark.question("Q73")
 def test_losing_the_imaginary_part_warns():
     """``Module.to(torch.float64)`` warns that it discards the imaginary part of complex parameters."""
-    net = nn.Module()
-    net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j]))
+    for given in ([torch.float64], ["cpu", torch.float64]):
+        net = nn.Module()
+        net.phase = nn.Parameter(torch.tensor([1.5 + 2.5j]))
 
-    with pytest.warns(UserWarning, match="Casting complex values to real discards the imaginary part"):
-        net.to(torch.float64)
+        with pytest.warns(UserWarning, match="Casting complex values to real discards the imaginary part"):
+            net.to(*given)
 
-    assert net.phase.dtype == torch.float64
-    assert net.phase.tolist() == [1.5]
+        assert net.phase.dtype == torch.float64
+        assert net.phase.tolist() == [1.5]
 
 
 def test_a_frozen_integer_parameter_is_moved_and_not_cast():
     """``Module.to(device, dtype)`` moves a parameter of integers and keeps its dtype."""
     net = nn.Module()
     net.steps = nn.Parameter(torch.tensor([3, 5]), requires_grad=False)
+    net.mask = nn.Parameter(torch.tensor([True, False]), requires_grad=False)
     net.scale = nn.Parameter(torch.tensor([2.0]))
 
     net.to("meta", torch.float64)
 
     assert [(p.device.type, p.dtype) for p in net.parameters()] == [
         ("meta", torch.int64),
+        ("meta", torch.bool),
         ("meta", torch.float64),
     ]
 
