@@ -97,7 +97,7 @@ def test_a_single_module_is_no_iterable(value):
     assert len(nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Tanh()))) == 2
 
 
-@pytest.mark.parametrize("element", [3, 0, torch.relu, nn.ReLU], ids=["3", "0", "function", "class"])
+@pytest.mark.parametrize("element", [3, 0, torch.relu, nn.ReLU, [nn.Tanh()]], ids=lambda e: type(e).__name__)
 def test_only_modules_are_elements(element):
     """Building a ``ModuleList`` with an element that is neither a module nor ``None`` raises ``TypeError``.
 

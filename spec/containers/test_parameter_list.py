@@ -266,9 +266,9 @@ def test_most_methods_of_a_list_are_missing():
 def test_an_element_cannot_be_deleted():
     """``del values[i]`` raises ``AttributeError`` for a ``ParameterList``: elements cannot be deleted."""
     values = nn.ParameterList(["a", "b"])
-
-    with pytest.raises(AttributeError, match="__delitem__"):
-        del values[0]
+    for part in (0, -1, slice(1)):
+        with pytest.raises(AttributeError, match="__delitem__"):
+            del values[part]
 
     assert list(values) == ["a", "b"]
 

@@ -35,7 +35,9 @@ def test_append_names_by_the_number_of_layers():
 
 
 @pytest.mark.parametrize(
-    "value", [torch.rand(2), torch.relu, nn.ReLU, 0], ids=["tensor", "function", "class", "zero"]
+    "value",
+    [torch.rand(2), torch.relu, nn.ReLU, 0, [nn.ReLU()]],
+    ids=["tensor", "function", "class", "zero", "list"],
 )
 def test_append_takes_modules_only(value):
     """``Sequential.append`` raises ``TypeError`` for a value that is neither a module nor ``None``."""

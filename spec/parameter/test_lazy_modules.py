@@ -90,12 +90,12 @@ def test_without_cls_to_become_the_class_stays():
     """A lazy module with :attr:`cls_to_become <torch.nn.modules.lazy.LazyModuleMixin.cls_to_become>`
     ``None`` keeps its class after its first call.
     """
-    layer = LazyScale()
-    layer(torch.rand(2, 5))
+    for layer in (LazyScale(), LazyScale().eval()):
+        layer(torch.rand(2, 5))
 
+        assert type(layer) is LazyScale
+        assert type(layer.weight) is nn.Parameter
     assert LazyModuleMixin.cls_to_become is None
-    assert type(layer) is LazyScale
-    assert type(layer.weight) is nn.Parameter
 
 
 def test_parameters_stay_the_same_objects():
