@@ -278,8 +278,9 @@ def test_only_names_of_the_first_count():
     bare, full = nn.Linear(2, 1, bias=False), nn.Linear(2, 1)
 
     assert list(stack_module_state([bare, full])[0]) == ["weight"]
-    with pytest.raises(KeyError, match="bias"):
-        stack_module_state([full, bare])
+    for models in ([full, bare], [full, full, bare]):
+        with pytest.raises(KeyError, match="bias"):
+            stack_module_state(models)
 
 
 @pytest.mark.parametrize("transform", [torch.func.jacrev, torch.func.jacfwd], ids=["jacrev", "jacfwd"])

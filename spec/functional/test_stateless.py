@@ -66,6 +66,8 @@ def test_it_computes_with_the_given_tensors_for_one_call():
 
     assert out.tolist() == [325.0]
     assert stateless.functional_call(net, nested, torch.tensor([10.0, 100.0])).tolist() == [325.0]
+    with pytest.raises(RuntimeError, match="shape"):
+        stateless.functional_call(layer, given, torch.rand(5))
     assert [p is old for p, old in zip(layer.parameters(), own, strict=True)] == [True, True]
 
 

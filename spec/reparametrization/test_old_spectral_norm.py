@@ -358,16 +358,16 @@ def test_an_old_version_is_converted_too(version):
 
     A saved ``weight_v`` is ignored.
     """
-    layer, other = spectral_norm(nn.Linear(2, 3)), spectral_norm(nn.Linear(2, 3))
-    layer(torch.rand(2))
-    state = layer.state_dict()
-    state["weight"] = layer.weight.detach()
-    state["weight_v"] = torch.zeros(2)
-    state._metadata[""]["spectral_norm"]["weight.version"] = version
+    net, other = (nn.Sequential(spectral_norm(nn.Linear(2, 3))) for _ in range(2))
+    net(torch.rand(2))
+    state = net.state_dict()
+    state["0.weight"] = net[0].weight.detach()
+    state["0.weight_v"] = torch.zeros(2)
+    state._metadata["0"]["spectral_norm"]["weight.version"] = version
 
     other.load_state_dict(state)
 
-    torch.testing.assert_close(other.weight_v, layer.weight_v)
+    torch.testing.assert_close(other[0].weight_v, net[0].weight_v)
 
 
 def test_what_old_times_lack_is_missing():

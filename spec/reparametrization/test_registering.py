@@ -243,11 +243,11 @@ def test_is_parametrized_with_a_name():
     """:func:`is_parametrized(module, name) <torch.nn.utils.parametrize.is_parametrized>` checks only the
     tensor of that name.
     """
-    layer, names = nn.Linear(2, 1), ("weight", "bias", "parametrizations")
-
-    assert [is_parametrized(layer, name) for name in names] == [False, False, False]
-    register_parametrization(layer, "weight", nn.ReLU())
-    assert [is_parametrized(layer, tensor_name=name) for name in names] == [True, False, False]
+    norm, names = nn.BatchNorm1d(2), ("weight", "running_mean", "parametrizations")
+    register_parametrization(norm, "weight", nn.ReLU())
+    assert [is_parametrized(norm, name) for name in names] == [True, False, False]
+    register_parametrization(norm, "running_mean", nn.ReLU())
+    assert [is_parametrized(norm, tensor_name=name) for name in names] == [True, True, False]
 
 
 def test_an_attribute_named_parametrizations_is_not_enough():

@@ -167,15 +167,13 @@ def test_half_of_an_old_state_is_not_taken(key):
     key.
     """
     layer = parametrizations.weight_norm(nn.Linear(2, 1))
+    names = ["bias", "parametrizations.weight.original0", "parametrizations.weight.original1"]
 
-    missing, unexpected = layer.load_state_dict({key: torch.rand(1, 1)}, strict=False)
+    for net, at in ((layer, ""), (nn.Sequential(layer), "0.")):
+        missing, unexpected = net.load_state_dict({at + key: torch.rand(1, 1)}, strict=False)
 
-    assert sorted(missing) == [
-        "bias",
-        "parametrizations.weight.original0",
-        "parametrizations.weight.original1",
-    ]
-    assert unexpected == [key]
+        assert sorted(missing) == [at + name for name in names]
+        assert unexpected == [at + key]
 
 
 @pytest.mark.since("2.1")

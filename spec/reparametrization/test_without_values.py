@@ -94,6 +94,7 @@ def test_a_mask_without_values():
     source = prune.l1_unstructured(nn.Linear(2, 3), "weight", amount=4)
     layer = prune.l1_unstructured(nn.Linear(2, 3, device="meta"), "weight", amount=4)
     assert [layer.weight.device.type, layer.weight_mask.device.type] == ["meta", "meta"]
+    assert prune.identity(nn.Linear(2, 3, device="meta"), "bias").bias_mask.device.type == "meta"
 
     layer.to_empty(device="cpu")
     layer.load_state_dict(source.state_dict())
