@@ -44,7 +44,10 @@ def test_a_bag_makes_no_tensor_of_its_rows(mode):
 
 
 def test_offsets_say_where_bags_begin():
-    """``EmbeddingBag`` of a 1D input begins a bag at each of its ``offsets``, which start with 0."""
+    """By default ``EmbeddingBag`` of a 1D input begins a bag at each of its ``offsets``, which start with 0.
+
+    See also :ref:`layers.embedding_bag.the_last_offset_may_end_the_last_bag`
+    """
     layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum")
     x = torch.tensor([0, 1, 2, 3, 3])
 
