@@ -320,7 +320,7 @@ def test_an_encoder_recognizes_a_causal_mask(batch_first):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("batch_first", [False, True], ids=["sequence first", "batch first"])
 def test_a_decoder_recognizes_a_causal_mask(batch_first):
-    """By default ``TransformerDecoder`` passes ``tgt_is_causal=True`` to its layers for a causal ``tgt_mask``.
+    """By default ``TransformerDecoder`` gives its layers ``tgt_is_causal=True`` for a causal ``tgt_mask``.
 
     It does not look at ``memory_mask``: ``memory_is_causal`` is ``False`` unless it is passed.
     """
