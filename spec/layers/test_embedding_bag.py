@@ -148,9 +148,11 @@ def test_an_empty_bag_gives_zeros(mode):
     """
     layer = nn.EmbeddingBag.from_pretrained(-TABLE, mode=mode)
 
-    result = layer(torch.tensor([1]), torch.tensor([0, 0, 1]))
+    for last in (False, True):
+        layer.include_last_offset = last
+        result = layer(torch.tensor([1]), torch.tensor([0, 0, 1] + [1] * last))
 
-    assert result.tolist() == [[0.0, 0.0], [-2.0, -20.0], [0.0, 0.0]]
+        assert result.tolist() == [[0.0, 0.0], [-2.0, -20.0], [0.0, 0.0]]
 
 
 @pytest.mark.parametrize(("mode", "first"), [("sum", 3.0), ("mean", 1.5), ("max", 2.0)])
