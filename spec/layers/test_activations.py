@@ -154,8 +154,8 @@ def test_prelu_learns_its_slope():
         for training in (True, False):
             assert layer.train(training)(torch.tensor([-2.0, 3.0])).tolist() == [-2.0 * slope, 3.0]
 
-    layer(torch.tensor([-2.0, 3.0])).sum().backward()
-    assert layer.weight.grad.tolist() == [-2.0]
+    layer(torch.tensor([-2.0, 3.0, -5.0])).sum().backward()
+    assert layer.weight.grad.tolist() == [-7.0]
 
 
 @pytest.mark.parametrize("selu", [nn.SELU(), F.selu], ids=["layer", "function"])

@@ -68,17 +68,18 @@ def test_attention_without_bias_and_with_extra_ones():
     ]
     bare, extra = nn.MultiheadAttention(4, 2, bias=False), nn.MultiheadAttention(4, 2, add_bias_kv=True)
     assert [bare.bias_k, bare.bias_v] == [None, None]
-    assert [name for name, _ in bare.named_parameters()] == ["in_proj_weight", "out_proj.weight"]
+    for biasless in (bare, nn.MultiheadAttention(4, 2, bias=False, kdim=3)):
+        assert [name for name, _ in biasless.named_parameters() if "bias" in name] == []
     assert [name for name, _ in extra.named_parameters() if "bias" in name] == [
         *("in_proj_bias", "bias_k", "bias_v", "out_proj.bias")
     ]
 
 
 def test_the_bias_of_the_keys_is_not_trained():
-    """The part of ``in_proj_bias`` of ``MultiheadAttention`` for the keys gets a gradient of zero.
+    """By default the part of ``in_proj_bias`` of ``MultiheadAttention`` for keys gets a gradient of zero.
 
     It adds the same to all scores of a query, which softmax takes away again; so it stays at its first value,
-    which is zero (:issue:`153136`).
+    which is zero (:issue:`153136`). With ``add_zero_attn=True`` or ``add_bias_kv=True`` it is trained.
     """
     layer, x = nn.MultiheadAttention(4, 2), torch.rand(5, 3, 4)
     assert layer.in_proj_bias.tolist() == [0.0] * 12
@@ -94,6 +95,10 @@ def test_the_bias_of_the_keys_is_not_trained():
         query, key, value = layer.in_proj_bias.grad.chunk(3)
         assert [bool(part.abs().max() > 1e-4) for part in (query, key, value)] == [True, False, True]
         assert torch.allclose(layer(x, x, x, need_weights=need_weights)[0], before, atol=1e-5)
+    for option in ("add_zero_attn", "add_bias_kv"):
+        other = nn.MultiheadAttention(4, 2, **{option: True})
+        other(x, x, x)[0].pow(2).sum().backward()
+        assert other.in_proj_bias.grad[4:8].abs().max() > 1e-5
 
 
 def test_heads_must_divide_the_embedding():
@@ -338,13 +343,8 @@ def test_the_parts_of_an_encoder_layer():
     """
     layer = nn.TransformerEncoderLayer(4, 2, 8)
 
-    assert [name for name, m in layer.named_children() if list(m.parameters())] == [
-        "self_attn",
-        "linear1",
-        "linear2",
-        "norm1",
-        "norm2",
-    ]
+    parts = [name for name, m in layer.named_children() if list(m.parameters())]
+    assert parts == ["self_attn", "linear1", "linear2", "norm1", "norm2"]
     assert layer.linear1.weight.shape == (8, 4)
     assert layer.linear2.weight.shape == (4, 8)
     assert [type(layer.norm1), type(layer.norm2)] == [nn.LayerNorm, nn.LayerNorm]

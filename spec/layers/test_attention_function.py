@@ -223,11 +223,12 @@ def test_one_head_of_keys_serves_all():
     """``F.scaled_dot_product_attention`` broadcasts keys and values of one head to all heads of the query."""
     query, key, value = torch.rand(2, 3, 4, 8), torch.rand(2, 1, 5, 8), torch.rand(2, 1, 5, 8)
 
-    result = F.scaled_dot_product_attention(query, key, value)
+    for mask in (None, torch.ones(4, 5, dtype=torch.bool).tril()):
+        result = F.scaled_dot_product_attention(query, key, value, mask)
 
-    for head in range(3):
-        alone = F.scaled_dot_product_attention(query[:, head], key[:, 0], value[:, 0])
-        torch.testing.assert_close(result[:, head], alone)
+        for head in range(3):
+            alone = F.scaled_dot_product_attention(query[:, head], key[:, 0], value[:, 0], mask)
+            torch.testing.assert_close(result[:, head], alone)
 
 
 @pytest.mark.since("2.5")

@@ -324,10 +324,11 @@ def test_a_transformer_layer_without_keys_is_finite(layer, norm_first):
 
 
 def test_causal_and_left_padding_leave_queries_without_keys():
-    """With a causal mask and left padding, ``MultiheadAttention`` gives NaN for the padded first queries.
+    """By default, with a causal mask and left padding, ``MultiheadAttention`` gives NaN for padded queries.
 
-    They have no key left. That is by default, with weights. Pad on the right, where a causal mask hides the
-    padding from all that matters. See :class:`~torch.nn.MultiheadAttention`.
+    They have no key left. With ``need_weights=False`` there is no NaN in training, since torch 2.5. Pad on
+    the right, where a causal mask hides the padding from all that matters. See
+    :class:`~torch.nn.MultiheadAttention`.
     """
     layer, x = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 5, 4)
     causal, left = torch.ones(5, 5).triu(1) == 1, torch.tensor([[True, True, False, False, False]] * 2)

@@ -150,10 +150,10 @@ def test_sequences_do_not_attend_to_each_other(training):
 
 
 def test_a_single_key_has_all_the_weight():
-    """``MultiheadAttention`` with one key gives it a weight of 1: the query and its projection change
-    nothing.
+    """By default ``MultiheadAttention`` gives a single key a weight of 1: the query changes nothing.
 
-    A sequence of length 1, as made by ``x.unsqueeze(1)``, is a costly linear layer.
+    Nor does its projection. A sequence of length 1, as made by ``x.unsqueeze(1)``, is a costly linear layer.
+    With ``add_zero_attn=True`` or ``add_bias_kv=True`` there is another key.
     """
     layer, key = nn.MultiheadAttention(4, 2, batch_first=True), torch.rand(2, 1, 4)
 

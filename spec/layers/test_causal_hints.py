@@ -297,7 +297,7 @@ def test_when_attention_uses_the_hint(training):
 
 @pytest.mark.parametrize("batch_first", [False, True], ids=["sequence first", "batch first"])
 def test_an_encoder_recognizes_a_causal_mask(batch_first):
-    """``TransformerEncoder`` calls its layers with ``is_causal=True`` if ``mask`` is a causal one.
+    """By default ``TransformerEncoder`` calls its layers with ``is_causal=True`` if ``mask`` is a causal one.
 
     It compares the values; ``is_causal=False`` saves the comparison.
     """
@@ -320,7 +320,7 @@ def test_an_encoder_recognizes_a_causal_mask(batch_first):
 @pytest.mark.since("2.1")
 @pytest.mark.parametrize("batch_first", [False, True], ids=["sequence first", "batch first"])
 def test_a_decoder_recognizes_a_causal_mask(batch_first):
-    """``TransformerDecoder`` calls its layers with ``tgt_is_causal=True`` if ``tgt_mask`` is a causal one.
+    """By default ``TransformerDecoder`` gives its layers ``tgt_is_causal=True`` for a causal ``tgt_mask``.
 
     It does not look at ``memory_mask``: ``memory_is_causal`` is ``False`` unless it is passed.
     """

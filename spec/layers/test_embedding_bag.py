@@ -44,7 +44,10 @@ def test_a_bag_makes_no_tensor_of_its_rows(mode):
 
 
 def test_offsets_say_where_bags_begin():
-    """``EmbeddingBag`` of a 1D input begins a bag at each of its ``offsets``, which start with 0."""
+    """By default ``EmbeddingBag`` of a 1D input begins a bag at each of its ``offsets``, which start with 0.
+
+    See also :ref:`layers.embedding_bag.the_last_offset_may_end_the_last_bag`
+    """
     layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum")
     x = torch.tensor([0, 1, 2, 3, 3])
 
@@ -145,9 +148,11 @@ def test_an_empty_bag_gives_zeros(mode):
     """
     layer = nn.EmbeddingBag.from_pretrained(-TABLE, mode=mode)
 
-    result = layer(torch.tensor([1]), torch.tensor([0, 0, 1]))
+    for last in (False, True):
+        layer.include_last_offset = last
+        result = layer(torch.tensor([1]), torch.tensor([0, 0, 1] + [1] * last))
 
-    assert result.tolist() == [[0.0, 0.0], [-2.0, -20.0], [0.0, 0.0]]
+        assert result.tolist() == [[0.0, 0.0], [-2.0, -20.0], [0.0, 0.0]]
 
 
 @pytest.mark.parametrize(("mode", "first"), [("sum", 3.0), ("mean", 1.5), ("max", 2.0)])

@@ -52,7 +52,7 @@ def test_folding_adds_up():
 
     assert fold(unfold(IMAGE)).tolist() == [[[[0, 2, 2], [6, 16, 10], [6, 14, 8]]]]
     assert counts.tolist() == [[[[1, 2, 1], [2, 4, 2], [1, 2, 1]]]]
-    channels = torch.cat([IMAGE, IMAGE.mT + 1], dim=1)
+    channels = torch.cat([IMAGE, IMAGE.mT + 1], dim=1).repeat(2, 1, 1, 1)
     assert torch.equal(fold(unfold(channels)) / counts, channels)
 
 

@@ -63,14 +63,21 @@ def test_an_ignored_class_is_still_a_class():
 
 
 def test_a_class_of_weight_zero():
-    """``CrossEntropyLoss`` with a class weight of 0 has the same mean as with ``ignore_index`` of that
-    class.
+    """By default ``CrossEntropyLoss`` with a class weight of 0 has the same mean as with ``ignore_index`` of
+    it.
+
+    With ``label_smoothing`` it has not: what the others get of that class is weighted by 0 too.
     """
     scores, target = torch.tensor([*SCORES, [3.0, 1.0, 2.0]]), torch.tensor([1, 2, 0])
 
-    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.0, 1.0]))(scores, target)
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.0, 1.0]))
+    weighted = loss(scores, target)
 
     torch.testing.assert_close(weighted, nn.CrossEntropyLoss(ignore_index=1)(scores, target))
+    torch.testing.assert_close(loss(scores.T[None], target[None]), weighted)
+    loss.label_smoothing = 0.25
+    ignoring = nn.CrossEntropyLoss(ignore_index=1, label_smoothing=0.25)
+    assert not torch.allclose(loss(scores, target), ignoring(scores, target))
     torch.testing.assert_close(weighted, nn.CrossEntropyLoss()(scores[1:], target[1:]))
     assert nn.CrossEntropyLoss(weight=torch.tensor([1.0, 0.0, 1.0]))(scores[:1], target[:1]).isnan()
 
@@ -81,10 +88,11 @@ def test_the_weight_of_an_ignored_class_does_not_count():
     """
     scores, target = torch.tensor([*SCORES, [3.0, 1.0, 2.0]]), torch.tensor([1, 2, 0])
 
-    loss = nn.CrossEntropyLoss(weight=torch.tensor([4.0, 8.0, 1.0]), ignore_index=1)(scores, target)
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([4.0, 8.0, 1.0]), ignore_index=1)
 
     each = -scores.log_softmax(1)
-    torch.testing.assert_close(loss, (1.0 * each[1, 2] + 4.0 * each[2, 0]) / 5.0)
+    for given in ((scores, target), (scores.T[None], target[None])):
+        torch.testing.assert_close(loss(*given), (1.0 * each[1, 2] + 4.0 * each[2, 0]) / 5.0)
 
 
 def test_a_row_without_probabilities_counts():

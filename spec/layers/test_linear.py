@@ -77,8 +77,9 @@ def test_linear_without_bias_is_the_product_alone():
     layer = nn.Linear(2, 3, bias=False)
     layer.weight.data = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 
-    for shape in ((2,), (1, 2), (1, 1, 2)):
-        assert layer(torch.tensor([10.0, 1.0]).view(shape)).flatten().tolist() == [12.0, 34.0, 56.0]
+    for leading in ((), (3,), (4, 3)):
+        result = layer(torch.tensor([10.0, 1.0]).expand(*leading, 2))
+        assert torch.equal(result, torch.tensor([12.0, 34.0, 56.0]).expand(*leading, 3))
 
 
 @pytest.mark.parametrize("leading", [(), (4,), (4, 5), (0, 5)], ids=["none", "batch", "two", "empty"])

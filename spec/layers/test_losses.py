@@ -333,6 +333,7 @@ def test_label_smoothing_with_class_weights():
     target = -(weight[[0, 2]] * logs[[0, 1], [0, 2]]).sum()
     spread = -(logs * weight).sum() / 3
 
-    result = nn.CrossEntropyLoss(weight, label_smoothing=0.25)(scores, classes)
+    loss = nn.CrossEntropyLoss(weight, label_smoothing=0.25)
 
-    assert torch.allclose(result, (0.75 * target + 0.25 * spread) / (1.0 + 5.0))
+    for given in ((scores, classes), (scores.T[None], classes[None])):
+        assert torch.allclose(loss(*given), (0.75 * target + 0.25 * spread) / (1.0 + 5.0))

@@ -123,10 +123,10 @@ def test_layer_norm_wants_its_last_dimension():
 
     assert layer.normalized_shape == (5,)
     assert layer(torch.rand(4, 5)).shape == (4, 5)
-    with pytest.raises(
-        RuntimeError, match=r"^Given normalized_shape=\[5\], expected input with shape \[\*, 5\]"
-    ):
-        layer(torch.rand(5, 4))
+    message = r"^Given normalized_shape=\[5\], expected input with shape \[\*, 5\]"
+    for mode in (True, False):
+        with pytest.raises(RuntimeError, match=message):
+            layer.train(mode)(torch.rand(5, 4))
 
 
 def test_group_norm_covers_a_group_of_channels():

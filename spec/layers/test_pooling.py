@@ -46,6 +46,7 @@ def test_none_keeps_a_size():
 
     assert nn.AdaptiveAvgPool2d((None, 1))(image).tolist() == [[[1.0], [4.0]]]
     assert nn.AdaptiveAvgPool2d((1, None))(image).tolist() == [[[1.5, 2.5, 3.5]]]
+    assert nn.AdaptiveAvgPool2d((None, 1))(image.repeat(2, 1, 1, 1)).tolist() == [[[[1.0], [4.0]]]] * 2
     assert nn.AdaptiveAvgPool2d((None, None))(image).tolist() == image.tolist()
     assert nn.AdaptiveMaxPool2d((1, None))(image).tolist() == [[[3.0, 4.0, 5.0]]]
     assert nn.AdaptiveAvgPool2d(1)(image).tolist() == [[[2.5]]]

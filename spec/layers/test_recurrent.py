@@ -82,8 +82,9 @@ def test_sequences_of_any_length(length):
         assert all(p is before for p, before in zip(layer.parameters(), parameters, strict=True))
 
     for layer in (nn.RNN(5, 3), nn.GRU(5, 3)):
-        with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0"):
-            layer(torch.rand(0, 2, 5))
+        for shape in ((0, 2, 5), (0, 5)):
+            with pytest.raises(RuntimeError, match="Expected sequence length to be larger than 0"):
+                layer(torch.rand(shape))
 
 
 @pytest.mark.claim("N4-15")
