@@ -1,7 +1,7 @@
 """Errors on the way through torch.compile.
 
-Some come at once, from :func:`torch.compile` itself, some at the first call, from the compiler or the backend,
-and some from ``forward``, which may raise what it likes.
+Some come at once, from :func:`torch.compile` itself, some at the first call, from the compiler or the
+backend, and some from ``forward``, which may raise what it likes.
 """
 
 import pytest
@@ -11,10 +11,10 @@ from torch import nn
 
 @pytest.mark.needs("compile")
 def test_an_unknown_backend_is_refused_at_once():
-    """:func:`torch.compile` and ``Module.compile`` raise ``InvalidBackend`` at once for an unknown name.
+    """:func:`torch.compile` raises ``InvalidBackend`` at once if ``backend`` is a name it does not know.
 
-    As a decorator, ``torch.compile(backend="...")`` raises when it is applied. ``torch._dynamo.list_backends()``
-    lists the names there are.
+    As a decorator, ``torch.compile(backend="...")`` raises when it is applied.
+    ``torch._dynamo.list_backends()`` lists the names there are.
     """
     net = nn.Linear(2, 3)
     decorate = torch.compile(backend="best")
@@ -99,12 +99,12 @@ def test_mode_and_options_exclude_each_other():
 def test_what_cannot_be_called_cannot_be_compiled():
     """:func:`torch.compile` raises ``AssertionError`` for what cannot be called, such as a state dict.
 
-    ``torch.load`` returns one if that was saved: build the model, load the state into it, and compile the model.
+    ``torch.load`` returns one if that was saved: build the model, load the state into it, and compile that.
     """
     state = nn.Linear(2, 3).state_dict()
 
     with pytest.raises(
-        AssertionError, match="A callable function is expected, but .*OrderedDict.* is provided"
+        AssertionError, match=r"A callable function is expected, but .*OrderedDict.* is provided"
     ):
         torch.compile(state, backend="eager")
 
@@ -115,10 +115,10 @@ def test_what_cannot_be_called_cannot_be_compiled():
 
 @pytest.mark.needs("compile")
 def test_an_exception_of_ones_own_arrives():
-    """An exception class of your own, raised in a compiled ``forward``, arrives; with ``fullgraph`` it does not.
+    """An exception of your own class in a compiled ``forward`` arrives; with ``fullgraph`` it does not.
 
-    With ``fullgraph=True``, :func:`torch.compile` raises ``Unsupported`` in its place. Calls that raise nothing
-    are not affected.
+    With ``fullgraph=True``, :func:`torch.compile` raises ``Unsupported`` in its place. Other calls are not
+    affected.
     """
 
     class Empty(ValueError):
@@ -170,7 +170,7 @@ def test_an_exception_may_be_caught_inside():
 @pytest.mark.needs("compile")
 @pytest.mark.before("2.7")
 def test_an_exception_caught_inside_broke_the_graph():
-    """``torch.compile(fullgraph=True)`` raises ``Unsupported`` if ``forward`` catches its own exception class.
+    """``torch.compile(fullgraph=True)`` raises ``Unsupported`` if ``forward`` catches its own exception.
 
     Without ``fullgraph`` the call is right.
     """
@@ -207,7 +207,7 @@ def test_errors_of_python_arrive(error):
 
     with pytest.raises(torch._dynamo.exc.Unsupported, match="Observed exception"):
         torch.compile(Net(), backend="eager", fullgraph=True)(torch.ones(1))
-    with pytest.raises(error, match="^'b'$|'Net' object has no attribute 'missing'$"):
+    with pytest.raises(error, match=r"^'b'$|'Net' object has no attribute 'missing'$"):
         torch.compile(Net(), backend="eager")(torch.ones(1))
 
 
@@ -225,7 +225,7 @@ def test_an_index_error_arrives():
 
     with pytest.raises(torch._dynamo.exc.Unsupported, match="Observed exception"):
         torch.compile(Net(), backend="eager", fullgraph=True)(torch.ones(1))
-    with pytest.raises(IndexError, match="^list index out of range$"):
+    with pytest.raises(IndexError, match=r"^list index out of range$"):
         torch.compile(Net(), backend="eager")(torch.ones(1))
 
 
@@ -312,8 +312,8 @@ def test_a_stance_forbids_a_second_graph():
 
     with torch.compiler.set_stance("fail_on_recompile"):
         assert compiled(torch.ones(4, 2)).shape == (4, 3)
-        with pytest.raises(RuntimeError, match="Detected recompile when torch.compile stance is"):
+        with pytest.raises(RuntimeError, match=r"Detected recompile when torch.compile stance is"):
             compiled(torch.ones(5, 2))
-        with pytest.raises(RuntimeError, match="Detected recompile when torch.compile stance is"):
+        with pytest.raises(RuntimeError, match=r"Detected recompile when torch.compile stance is"):
             torch.compile(nn.PReLU(), backend="eager")(torch.ones(2))
     assert compiled(torch.ones(5, 2)).shape == (5, 3)

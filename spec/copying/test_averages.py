@@ -306,7 +306,7 @@ def test_an_exponential_average_wants_one_dtype(dtype):
 
         nn.init.constant_(net.to(dtype).weight, 4.0)
         if options == "multi_avg_fn":
-            with pytest.raises(RuntimeError, match="the same dtype|expected dtype float"):
+            with pytest.raises(RuntimeError, match=r"the same dtype|expected dtype float"):
                 averaged.update_parameters(net)
         else:
             averaged.update_parameters(net)
