@@ -377,7 +377,7 @@ def test_a_checkpointed_dropout_keeps_its_mask():
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.12")
-def test_a_checkpointed_dropout_drops_anew_with_the_eager_backend():
+def test_a_checkpoint_drops_anew_with_the_eager_backend():
     """With the backend ``"eager"``, a compiled ``checkpoint`` of a Dropout drops other elements in backward.
 
     Gradients do not fit the output then, without an error. Use ``"aot_eager"`` to look for errors. See

@@ -289,7 +289,7 @@ def test_a_parameter_without_elements_is_taken(ranks):
 def test_gloo_averages_bfloat16(ranks):
     """``DistributedDataParallel`` over gloo averages the gradients of a ``bfloat16`` module on the CPU.
 
-    They stay bfloat16, and so does the sum that is divided.
+    They stay bfloat16.
     """
 
     def train(rank):
