@@ -248,7 +248,8 @@ def test_a_second_graph_may_be_an_error():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.6")
 def test_a_stance_forbids_a_second_graph():
-    """``torch.compiler.set_stance("fail_on_recompile")`` makes calls that need a graph raise ``RuntimeError``.
+    """``torch.compiler.set_stance("fail_on_recompile")`` makes calls that need a graph raise
+    ``RuntimeError``.
 
     So does the first call. Where a graph fits, it runs.
     """
