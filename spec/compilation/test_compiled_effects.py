@@ -129,3 +129,54 @@ def test_a_hook_of_a_module_that_computes_nothing():
             root(x)
             assert seen == [True, True, False]
             assert [result.item() for result in results] == [root(x).item()] * 2
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.12")
+def test_a_forward_that_is_set_on_the_way_runs():
+    """In a ``forward`` from ``torch.compile(fullgraph=True)``, ``layer.forward = other`` counts at once.
+
+    As in Python, calling the layer runs ``other``, and does so after the call too (:issue:`167400`).
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.other = nn.PReLU(init=2.0), nn.PReLU(init=3.0)
+
+        def forward(self, x):
+            first = self.layer(x)
+            self.layer.forward = self.other.forward
+            return first, self.layer(x)
+
+    net, x = Net(), torch.tensor([-1.0])
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+
+    assert [value.item() for value in compiled(x)] == [-2.0, -3.0]
+    assert [value.item() for value in compiled(x)] == [-3.0, -3.0]
+    assert net.layer(x).item() == -3.0
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+@pytest.mark.before("2.12")
+@pytest.mark.parametrize("fullgraph", [False, True])
+def test_a_forward_that_is_set_on_the_way_was_ignored_once(fullgraph):
+    """In the first call of a ``forward`` from ``torch.compile``, ``layer.forward = other`` is ignored.
+
+    The first call silently runs the old one, later calls the new one (:issue:`167400`).
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.other = nn.PReLU(init=2.0), nn.PReLU(init=3.0)
+
+        def forward(self, x):
+            self.layer.forward = self.other.forward
+            return self.layer(x)
+
+    net, x = Net(), torch.tensor([-1.0])
+    compiled = torch.compile(net, backend="eager", fullgraph=fullgraph)
+
+    assert [compiled(x).item() for _ in range(3)] == [-2.0, -3.0, -3.0]

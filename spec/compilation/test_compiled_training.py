@@ -349,3 +349,52 @@ def test_an_inner_output_may_be_made_a_leaf():
     assert required is True
     assert torch.equal(inner.grad, net.last.weight[0])
     assert net.first.weight.grad is None
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_a_checkpointed_dropout_keeps_its_mask():
+    """With the backend ``"aot_eager"``, a compiled ``checkpoint`` of a Dropout keeps its mask in backward.
+
+    So gradients fit the output. See :func:`torch.compile` and :func:`torch.utils.checkpoint.checkpoint`
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.full((100,), 3.0))
+
+        def forward(self, x):
+            return checkpoint(lambda x: nn.functional.dropout(x * self.weight, 0.5), x, use_reentrant=False)
+
+    net, x = Net(), torch.ones(100)
+    output = torch.compile(net, backend="aot_eager")(x)
+    output.sum().backward()
+
+    assert set(output.tolist()) == {0.0, 6.0}
+    assert torch.equal(net.weight.grad * 3, output)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.12")
+def test_a_checkpoint_drops_anew_with_the_eager_backend():
+    """With the backend ``"eager"``, a compiled ``checkpoint`` of a Dropout drops other elements in backward.
+
+    Gradients do not fit the output then, without an error. Use ``"aot_eager"`` to look for errors. See
+    :func:`torch.compile` and :func:`torch.utils.checkpoint.checkpoint`
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.full((100,), 3.0))
+
+        def forward(self, x):
+            return checkpoint(lambda x: nn.functional.dropout(x * self.weight, 0.5), x, use_reentrant=False)
+
+    net, x = Net(), torch.ones(100)
+    output = torch.compile(net, backend="eager")(x)
+    output.sum().backward()
+
+    assert set(output.tolist()) == {0.0, 6.0} == set((net.weight.grad * 3).tolist())
+    assert not torch.equal(net.weight.grad * 3, output)

@@ -261,3 +261,146 @@ def test_what_batches_update_bn_takes():
     batches = iter([batch])
     update_bn(batches, nn.Linear(1, 1))
     assert next(batches) is batch
+
+
+@pytest.mark.since("2.12")
+def test_a_model_that_is_cast_later_is_averaged():
+    """By default ``AveragedModel`` averages a model cast to bfloat16 later; ``get_swa_multi_avg_fn`` raises.
+
+    The average keeps its own dtype.
+    """
+    for options in ({}, {"multi_avg_fn": swa_utils.get_swa_multi_avg_fn()}):
+        net = nn.Linear(1, 1, bias=False)
+        averaged = AveragedModel(net, **options)
+        nn.init.constant_(net.weight, 2.0)
+        averaged.update_parameters(net)
+
+        nn.init.constant_(net.bfloat16().weight, 4.0)
+        if options:
+            with pytest.raises(RuntimeError, match="expected dtype float"):
+                averaged.update_parameters(net)
+        else:
+            averaged.update_parameters(net)
+            assert (averaged.module.weight.item(), averaged.module.weight.dtype) == (3.0, torch.float32)
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.before("2.12")
+def test_a_model_that_is_cast_later_was_refused():
+    """``AveragedModel.update_parameters`` raises ``RuntimeError`` once the model is cast to bfloat16.
+
+    Cast the average as well, or give an ``avg_fn``.
+    """
+    net = nn.Linear(1, 1, bias=False)
+    averaged = AveragedModel(net)
+    averaged.update_parameters(net)
+
+    with pytest.raises(RuntimeError, match="must be on the same device and the same dtype"):
+        averaged.update_parameters(net.bfloat16())
+
+
+@pytest.mark.since("2.1")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_an_exponential_average_wants_one_dtype(dtype):
+    """``AveragedModel`` with ``get_ema_multi_avg_fn`` raises ``RuntimeError`` once the model is cast.
+
+    With ``avg_fn=get_ema_avg_fn(decay)`` it works, and the average keeps its dtype.
+    """
+    for options in ("avg_fn", "multi_avg_fn"):
+        net = nn.Linear(1, 1, bias=False)
+        averaged = AveragedModel(net, **{options: getattr(swa_utils, f"get_ema_{options}")(0.25)})
+        nn.init.constant_(net.weight, 8.0)
+        averaged.update_parameters(net)
+
+        nn.init.constant_(net.to(dtype).weight, 4.0)
+        if options == "multi_avg_fn":
+            with pytest.raises(RuntimeError, match=r"the same dtype|expected dtype float"):
+                averaged.update_parameters(net)
+        else:
+            averaged.update_parameters(net)
+            assert (averaged.module.weight.item(), averaged.module.weight.dtype) == (5.0, torch.float32)
+
+
+def test_whole_numbers_are_averaged_and_cut():
+    """``AveragedModel(use_buffers=True)`` averages an integer buffer as well, and cuts off the fraction."""
+    net = nn.Linear(1, 1)
+    net.register_buffer("steps", torch.tensor(0))
+    averaged = AveragedModel(net, use_buffers=True)
+
+    seen = []
+    for steps in (4, 9, 20):
+        net.steps.fill_(steps)
+        averaged.update_parameters(net)
+        seen.append(averaged.module.steps.item())
+
+    assert seen == [4, 6, 10]
+    assert averaged.module.steps.dtype == torch.int64
+
+
+def test_a_mask_cannot_be_averaged():
+    """``AveragedModel(use_buffers=True)`` raises ``RuntimeError`` in its second update for a bool buffer."""
+    net = nn.Linear(1, 1)
+    net.register_buffer("mask", torch.tensor([True, False]))
+    averaged = AveragedModel(net, use_buffers=True)
+    averaged.update_parameters(net)
+
+    with pytest.raises(RuntimeError, match="Subtraction, the `-` operator, with two bool tensors"):
+        averaged.update_parameters(net)
+
+
+@pytest.mark.since("2.1")
+def test_one_function_averages():
+    """``AveragedModel`` raises ``AssertionError`` if both ``avg_fn`` and ``multi_avg_fn`` are given."""
+    functions = {"avg_fn": swa_utils.get_ema_avg_fn(0.5), "multi_avg_fn": swa_utils.get_ema_multi_avg_fn(0.5)}
+
+    with pytest.raises(AssertionError, match="Only one of avg_fn and multi_avg_fn should be provided"):
+        AveragedModel(nn.Linear(1, 1), **functions)
+
+
+def test_a_first_update_that_averages():
+    """The first ``AveragedModel.update_parameters`` copies; with ``n_averaged`` at 1 or more it averages.
+
+    ``averaged.n_averaged += 1`` makes it count what the model was when the average was made.
+    """
+    results = []
+    for count in (0, 1, 3):
+        net = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(net.weight, 8.0)
+        averaged = AveragedModel(net)
+        averaged.n_averaged += count
+        nn.init.constant_(net.weight, 4.0)
+        averaged.update_parameters(net)
+        results.append((averaged.module.weight.item(), averaged.n_averaged.item()))
+
+    assert results == [(4.0, 1), (6.0, 2), (7.0, 4)]
+
+
+def test_a_lazy_model_is_averaged_after_its_first_call():
+    """``AveragedModel`` of a lazy model raises ``ValueError`` in its update if made before the first call."""
+    net = nn.LazyLinear(2)
+    early = AveragedModel(net)
+    net(torch.ones(1, 3))
+    with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
+        early.update_parameters(net)
+
+    late = AveragedModel(net)
+    late.update_parameters(net)
+    assert torch.equal(late.module.weight, net.weight)
+
+
+def test_freezing_does_not_reach_the_average():
+    """Parameters of ``AveragedModel`` require grad as the model's did then, and have no ``grad``.
+
+    Freezing the model later leaves them so, and a frozen parameter is averaged like any other.
+    """
+    net = nn.Linear(1, 1)
+    net.bias.requires_grad_(False)
+    net(torch.ones(1)).backward()
+    averaged = AveragedModel(net)
+    net.requires_grad_(False)
+    for value in (2.0, 6.0):
+        nn.init.constant_(net.bias, value)
+        averaged.update_parameters(net)
+
+    assert [(p.requires_grad, p.grad) for p in averaged.parameters()] == [(True, None), (False, None)]
+    assert averaged.module.bias.item() == 4.0

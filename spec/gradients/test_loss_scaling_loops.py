@@ -133,3 +133,57 @@ def test_a_fused_step_unscales_by_itself(make):
     assert calls == [trained, trained]
     assert scaler.get_scale() == 2.0
     assert [float(each.get("step", 1)) for each in optimizer.state.values()] in ([1.0], [])
+
+
+@pytest.mark.since("2.3")
+def test_a_scale_may_be_set():
+    """``GradScaler.update(new_scale)`` sets the scale, whether the last step was skipped or not."""
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer, scaler = torch.optim.SGD([weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=8.0)
+
+    scales = []
+    for factor, new_scale in ((torch.inf, 10.0), (3.0, torch.tensor(20.0)), (torch.inf, None)):
+        optimizer.zero_grad()
+        scaler.scale(weight * factor).backward()
+        scaler.step(optimizer)
+        scaler.update(new_scale)
+        scales.append(scaler.get_scale())
+
+    assert scales == [10.0, 20.0, 10.0]
+    assert weight.item() == -3.0
+
+
+@pytest.mark.since("2.3")
+def test_a_scale_may_fall_to_zero():
+    """If every step is skipped, ``GradScaler`` halves its scale to 0, and a good step makes weights NaN.
+
+    The cause is an infinite or NaN gradient in each step, not the scale: look for it with
+    :func:`torch.autograd.set_detect_anomaly`.
+    """
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer, scaler = torch.optim.SGD([weight], lr=1.0), torch.amp.GradScaler("cpu", init_scale=2.0**-147)
+
+    scales = []
+    for factor in (torch.inf, torch.inf, torch.inf, 3.0):
+        optimizer.zero_grad()
+        scaler.scale(weight * factor).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        scales.append(scaler.get_scale())
+
+    assert scales == [2.0**-148, 2.0**-149, 0.0, 0.0]
+    assert weight.isnan().item()
+
+
+@pytest.mark.since("2.3")
+def test_sparse_and_bfloat16_gradients_are_unscaled():
+    """``GradScaler.unscale_`` also takes sparse gradients, and those of bfloat16 parameters."""
+    table = nn.Embedding(3, 1, sparse=True)
+    weight = nn.Parameter(torch.zeros(1, dtype=torch.bfloat16))
+    optimizer = torch.optim.SGD([table.weight, weight], lr=1.0)
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    scaler.scale(table(torch.tensor([1, 1])).sum() + (weight * 3).float()).backward()
+
+    assert (table.weight.grad.to_dense().flatten().tolist(), weight.grad.item()) == ([0.0, 16.0, 0.0], 24.0)
+    scaler.unscale_(optimizer)
+    assert (table.weight.grad.to_dense().flatten().tolist(), weight.grad.item()) == ([0.0, 2.0, 0.0], 3.0)

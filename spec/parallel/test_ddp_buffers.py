@@ -357,3 +357,36 @@ def test_gloo_knows_no_int16(ranks):
         return DDP(net).module.steps.tolist()
 
     assert ranks(wrap) == [[5]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.9")
+def test_gloo_knows_complex_buffers(ranks):
+    """``DistributedDataParallel`` over gloo copies complex buffers of rank 0, such as ``freqs_cis``, to all.
+
+    It does so at the start and before a call.
+    """
+
+    def wrap(rank):
+        net = nn.Linear(2, 3)
+        net.register_buffer("freqs_cis", torch.tensor([complex(rank + 5, rank + 7)]))
+        model = DDP(net)
+        first = net.freqs_cis.tolist()
+        net.freqs_cis *= rank + 2
+        model(torch.ones(1, 2))
+        return first, net.freqs_cis.tolist()
+
+    assert ranks(wrap) == [([5 + 7j], [10 + 14j])] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.1")
+def test_gloo_knows_bool_buffers(ranks):
+    """``DistributedDataParallel`` over gloo copies a bool buffer, such as a mask, from rank 0 to all."""
+
+    def wrap(rank):
+        net = nn.Linear(2, 3)
+        net.register_buffer("mask", torch.tensor([rank == 0, rank == 1, True]))
+        return DDP(net).module.mask.tolist()
+
+    assert ranks(wrap) == [[True, False, True]] * 2

@@ -282,3 +282,20 @@ def test_a_parameter_without_elements_is_taken(ranks):
         return [net[0].weight.grad.tolist(), tuple(net[1].weight.grad.shape)]
 
     assert ranks(train) == [[[[1.5]], (0, 1)]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_gloo_averages_bfloat16(ranks):
+    """``DistributedDataParallel`` over gloo averages the gradients of a ``bfloat16`` module on the CPU.
+
+    They stay bfloat16.
+    """
+
+    def train(rank):
+        net = nn.Linear(2, 1, bias=False).bfloat16()
+        model = DDP(net)
+        model(torch.tensor([[rank + 1.0, 5.0]], dtype=torch.bfloat16)).sum().backward()
+        return net.weight.grad.tolist(), net.weight.grad.dtype
+
+    assert ranks(train) == [([[1.5, 5.0]], torch.bfloat16)] * 2

@@ -168,6 +168,30 @@ def test_a_state_dict_is_whole(ranks):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
+def test_a_state_dict_with_original_parameters_is_whole(ranks):
+    """With ``use_orig_params=True``, FSDP's ``state_dict()`` is whole too, though ranks may hold empty parts.
+
+    No name is missing, in a nested unit neither (:issue:`126310`).
+    """
+
+    def save(rank):
+        from torch.distributed.fsdp import FullyShardedDataParallel
+
+        options = {"device_id": torch.device("cpu"), "use_orig_params": True}
+        net = nn.Sequential(nn.Linear(3, 1), nn.Linear(1, 2))
+        for number, parameter in enumerate(net.parameters()):
+            nn.init.constant_(parameter, number + 5.0)
+        net[0] = FullyShardedDataParallel(net[0], **options)
+        wrapped = FullyShardedDataParallel(net, **options)
+        parts = [parameter.numel() for parameter in wrapped.parameters()]
+        return parts, {name: value.flatten().tolist() for name, value in wrapped.state_dict().items()}
+
+    whole = {"0.weight": [5.0] * 3, "0.bias": [6.0], "1.weight": [7.0] * 2, "1.bias": [8.0] * 2}
+    assert ranks(save) == [([3, 0, 2, 0], whole), ([0, 1, 0, 2], whole)]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
 def test_only_one_rank_may_have_the_state_dict(ranks):
     """With ``FullStateDictConfig(rank0_only=True)``, FSDP's ``state_dict()`` is empty on all ranks but rank
     0.
