@@ -258,7 +258,7 @@ def test_dropout2d_warns_of_other_shapes(shape):
     assert silent == []
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 3, 4, 5, 6, 7)], ids=["3d", "6d"])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (2, 3, 4, 5, 6, 7)], ids=["2d", "3d", "6d"])
 def test_dropout3d_warns_of_other_shapes(shape):
     """:class:`nn.Dropout3d <torch.nn.Dropout3d>` does not warn for 4D or 5D input, but warns for other input
     such as 3D or 6D.
