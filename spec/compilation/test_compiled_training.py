@@ -239,12 +239,14 @@ def test_breaks_are_counted():
         def forward(self, x):
             x = x + 1
             print("", end="")
-            return x * 2
+            x = x * 2
+            print("", end="")
+            return x - 3
 
     explained = torch._dynamo.explain(Net())(torch.ones(1))
     whole = torch._dynamo.explain(nn.Sequential(nn.Linear(1, 1)))(torch.ones(1))
 
-    assert (explained.graph_count, explained.graph_break_count) == (2, 1)
+    assert (explained.graph_count, explained.graph_break_count) == (3, 2)
     assert (whole.graph_count, whole.graph_break_count) == (1, 0)
 
 

@@ -119,7 +119,8 @@ def test_values_take_the_dtype_of_the_given_tensor(tmp_path):
     import torch.distributed.checkpoint as dcp
 
     dcp.save({"a": torch.tensor([1.0, 2.75])}, checkpoint_id=tmp_path)
-    for dtype, expected in ((torch.float64, [1.0, 2.75]), (torch.int64, [1, 2])):
+    cases = (torch.float64, [1.0, 2.75]), (torch.bfloat16, [1.0, 2.75]), (torch.int64, [1, 2])
+    for dtype, expected in cases:
         state = {"a": torch.zeros(2, dtype=dtype)}
         dcp.load(state, checkpoint_id=tmp_path)
         assert (state["a"].dtype, state["a"].tolist()) == (dtype, expected)

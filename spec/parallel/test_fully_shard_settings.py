@@ -63,11 +63,12 @@ def test_columns_can_be_sharded(ranks):
             return Shard(1) if p.ndim == 2 else None
 
         net = fully_shard(nn.Linear(4, 6), shard_placement_fn=columns)
+        other = fully_shard(nn.Linear(4, 6), shard_placement_fn=lambda p: None)
         with pytest.raises(NotImplementedError, match="does not support uneven sharding on dim 1"):
             fully_shard(nn.Linear(3, 6), shard_placement_fn=columns)
-        return tuple(net.weight.to_local().shape), tuple(net.bias.to_local().shape)
+        return [tuple(p.to_local().shape) for p in (net.weight, net.bias, other.weight)]
 
-    assert ranks(shard) == [((6, 2), (3,))] * 2
+    assert ranks(shard) == [[(6, 2), (3,), (3, 4)]] * 2
 
 
 @pytest.mark.needs("distributed")
