@@ -246,8 +246,7 @@ def test_breaks_are_counted():
     explained = torch._dynamo.explain(Net())(torch.ones(1))
     whole = torch._dynamo.explain(nn.Sequential(nn.Linear(1, 1)))(torch.ones(1))
 
-    assert (explained.graph_count, explained.graph_break_count) == (3, 2)
-    assert (whole.graph_count, whole.graph_break_count) == (1, 0)
+    assert [(each.graph_count, each.graph_break_count) for each in (explained, whole)] == [(3, 2), (1, 0)]
 
 
 @pytest.mark.needs("compile")
@@ -358,7 +357,7 @@ def test_an_inner_output_may_be_made_a_leaf():
 def test_a_checkpointed_dropout_keeps_its_mask():
     """With the backend ``"aot_eager"``, a compiled ``checkpoint`` of a Dropout keeps its mask in backward.
 
-    So gradients fit the output. See :func:`torch.compile` and :func:`torch.utils.checkpoint.checkpoint`
+    So gradients fit the output. See :func:`torch.compile` and :func:`torch.utils.checkpoint.checkpoint`.
     """
 
     class Net(nn.Module):
@@ -382,8 +381,7 @@ def test_a_checkpointed_dropout_keeps_its_mask():
 def test_a_checkpoint_drops_anew_with_the_eager_backend():
     """With the backend ``"eager"``, a compiled ``checkpoint`` of a Dropout drops other elements in backward.
 
-    Gradients do not fit the output then, without an error. Use ``"aot_eager"`` to look for errors. See
-    :func:`torch.compile` and :func:`torch.utils.checkpoint.checkpoint`
+    Gradients do not fit the output then, without an error: use ``"aot_eager"``. See :func:`torch.compile`.
     """
 
     class Net(nn.Module):

@@ -48,8 +48,7 @@ def test_some_names_are_private():
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_columns_can_be_sharded(ranks):
-    """``shard_placement_fn`` of ``fully_shard`` returns ``Shard(1)`` to shard by columns; ``None`` means
-    rows.
+    """``shard_placement_fn`` of ``fully_shard`` shards by columns with ``Shard(1)``, by rows with ``None``.
 
     The number of columns must be divisible by the number of ranks, else ``NotImplementedError``. See
     :func:`~torch.distributed.fsdp.fully_shard`.

@@ -246,8 +246,7 @@ def test_the_order_of_bytes_is_little_by_default():
 
 @pytest.mark.since("2.6")
 def test_checksums_may_be_left_out(tmp_path):
-    """After ``set_crc32_options(False)``, :func:`torch.save` writes no CRC-32; :func:`torch.load` reads the
-    file.
+    """After ``set_crc32_options(False)``, ``torch.save`` writes no CRC-32; ``torch.load`` reads the file.
 
     Other programs take it for damaged: Python's ``zipfile`` raises ``BadZipFile``.
     """
@@ -272,8 +271,7 @@ def test_checksums_may_be_left_out(tmp_path):
 
 @pytest.mark.since("2.5")
 def test_flags_of_mapping_may_be_set(tmp_path):
-    """With ``set_default_mmap_options(MAP_SHARED)``, changes to ``torch.load(mmap=True)`` tensors reach the
-    file.
+    """With ``set_default_mmap_options(MAP_SHARED)``, ``torch.load(mmap=True)`` tensors write to the file.
 
     The default is ``mmap.MAP_PRIVATE``. As a context manager it is undone at the end.
     """
