@@ -31,7 +31,8 @@ def test_module_compile_refuses_an_unknown_backend_too():
 
     The module stays as it was, and a second ``compile`` with a backend that exists works.
     """
-    net = nn.Linear(2, 3)
+    net = nn.Sequential(nn.Linear(2, 3))
+    net.forward = lambda x: net[0](x) * 2
 
     with pytest.raises(torch._dynamo.exc.InvalidBackend, match="Invalid backend: 'best'"):
         net.compile(backend="best")
@@ -40,6 +41,7 @@ def test_module_compile_refuses_an_unknown_backend_too():
     graphs = []
     net.compile(backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
     assert net(torch.ones(2)).shape == (3,)
+    assert len(graphs) == 1
 
 
 @pytest.mark.needs("compile")

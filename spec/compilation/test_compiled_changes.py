@@ -42,13 +42,14 @@ def test_new_values_need_no_new_graph(change):
         pytest.param(lambda layer: setattr(layer, "bias", nn.Parameter(torch.ones(1))), id="added"),
     ],
 )
-def test_a_replaced_parameter_is_followed(change):
+@pytest.mark.parametrize("inside", [True, False], ids=["submodule", "module"])
+def test_a_replaced_parameter_is_followed(change, inside):
     """A compiled module uses a parameter that is replaced later, or that was ``None`` at first.
 
     See also :ref:`compilation.compiled_state.a_state_that_is_assigned_is_used`
     """
     layer, x = nn.Linear(2, 1, bias=False), torch.tensor([2.0, 3.0])
-    compiled = torch.compile(layer, backend="eager")
+    compiled = torch.compile(nn.Sequential(layer) if inside else layer, backend="eager")
     before = compiled(x)
     change(layer)
 
@@ -99,8 +100,7 @@ def test_a_switch_has_two_graphs():
     graphs = []
 
     def backend(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
+        return graphs.append(graph) or graph.forward
 
     class Net(nn.Module):
         def __init__(self):

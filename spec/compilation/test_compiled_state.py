@@ -32,14 +32,16 @@ def test_every_name_gets_the_prefix():
 @pytest.mark.since("2.1")
 def test_a_state_that_is_assigned_is_used():
     """A compiled module uses parameters that ``load_state_dict(assign=True)`` puts in place of its own."""
-    layer, x = nn.Linear(2, 1, bias=False), torch.tensor([2.0, 3.0])
-    compiled, weight = torch.compile(layer, backend="eager"), nn.Parameter(torch.tensor([[5.0, 7.0]]))
-    compiled(x)
+    layer, net = nn.Linear(2, 1, bias=False), nn.Sequential(nn.Linear(2, 1, bias=False))
+    x, weight = torch.tensor([2.0, 3.0]), nn.Parameter(torch.tensor([[5.0, 7.0]]))
 
-    layer.load_state_dict({"weight": weight}, assign=True)
+    for module, name in ((layer, "weight"), (net, "0.weight")):
+        compiled = torch.compile(module, backend="eager")
+        compiled(x)
+        module.load_state_dict({name: weight}, assign=True)
 
-    assert layer.weight is weight
-    assert compiled(x).tolist() == [31.0]
+        assert module.get_parameter(name) is weight
+        assert compiled(x).tolist() == [31.0]
 
 
 @pytest.mark.needs("compile")
@@ -54,6 +56,7 @@ def test_get_model_state_dict_drops_the_prefix(whole):
     from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
 
     net = nn.Sequential(nn.Linear(1, 1, bias=False))
+    net[0].register_buffer("scale", torch.tensor(5.0))
     if whole:
         model = torch.compile(net, backend="eager")
     else:
@@ -61,11 +64,12 @@ def test_get_model_state_dict_drops_the_prefix(whole):
         model[0] = torch.compile(net[0], backend="eager")
 
     before = list(get_model_state_dict(model))
-    set_model_state_dict(model, {"0.weight": torch.tensor([[3.0]])})
+    set_model_state_dict(model, {"0.weight": torch.tensor([[3.0]]), "0.scale": torch.tensor(7.0)})
 
-    assert [before, list(get_model_state_dict(model))] == [["0.weight"], ["0.weight"]]
+    assert [before, list(get_model_state_dict(model))] == [["0.weight", "0.scale"]] * 2
     assert model(torch.tensor([2.0])).item() == 6.0
-    assert [name.count("_orig_mod") for name in model.state_dict()] == [1]
+    assert get_model_state_dict(model)["0.scale"].item() == 7.0
+    assert [name.count("_orig_mod") for name in model.state_dict()] == [1, 1]
 
 
 @pytest.mark.needs("compile")
@@ -77,14 +81,16 @@ def test_a_plain_module_beside_the_compiled_one():
     """
     net = nn.Module()
     net.layer = nn.Linear(2, 1, bias=False)
+    net.layer.register_buffer("scale", torch.tensor(5.0))
     net.fast = torch.compile(net.layer, backend="eager")
 
-    assert list(net.state_dict()) == ["layer.weight", "fast._orig_mod.weight"]
+    names = ["layer.weight", "layer.scale", "fast._orig_mod.weight", "fast._orig_mod.scale"]
+    assert list(net.state_dict()) == names
     assert [name for name, _ in net.named_parameters()] == ["layer.weight"]
 
     del net.fast
     object.__setattr__(net, "fast", torch.compile(net.layer, backend="eager"))
-    assert list(net.state_dict()) == ["layer.weight"]
+    assert list(net.state_dict()) == names[:2]
 
 
 @pytest.mark.needs("compile")
@@ -95,15 +101,16 @@ def test_a_layer_alone_gets_the_prefix():
     submodule: ``net[0]`` is no longer an instance of its class. If ``net`` is compiled too, both prefixes are
     there. See :func:`torch.compile`.
     """
-    net = nn.Sequential(nn.Linear(2, 3, bias=False))
+    net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.PReLU())
     net[0] = layer = torch.compile(net[0], backend="eager")
 
-    assert list(net.state_dict()) == ["0._orig_mod.weight"]
-    assert list(torch.compile(net, backend="eager").state_dict()) == ["_orig_mod.0._orig_mod.weight"]
+    assert list(net.state_dict()) == ["0._orig_mod.weight", "1.weight"]
+    whole = torch.compile(net, backend="eager")
+    assert list(whole.state_dict()) == ["_orig_mod.0._orig_mod.weight", "_orig_mod.1.weight"]
     assert [hasattr(net, "_orig_mod"), hasattr(layer, "_orig_mod")] == [False, True]
     assert [isinstance(layer, nn.Linear), isinstance(layer._orig_mod, nn.Linear)] == [False, True]
     assert [list(net._modules), list(layer._modules), "_orig_mod" in vars(layer)] == [
-        ["0"],
+        ["0", "1"],
         ["_orig_mod"],
         False,
     ]

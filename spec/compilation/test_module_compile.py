@@ -132,7 +132,7 @@ def test_parameters_may_be_changed_later():
     One graph does for all values, and gradients reach the parameters.
     """
     graphs = []
-    layer = Double(2, 1, bias=False)
+    layer = Double(2, 1)
 
     def backend(graph, inputs):
         graphs.append(graph)
@@ -142,11 +142,13 @@ def test_parameters_may_be_changed_later():
     layer(torch.rand(2))
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[2.0, 3.0]]))
+        layer.bias.fill_(5.0)
     out = layer(torch.tensor([10.0, 100.0]))
     out.backward()
 
-    assert out.tolist() == [640.0]
+    assert out.tolist() == [650.0]
     assert layer.weight.grad.tolist() == [[20.0, 200.0]]
+    assert layer.bias.grad.tolist() == [2.0]
     assert len(graphs) == 1
 
 

@@ -90,15 +90,15 @@ def test_the_mode_is_its_own():
     """The module that ``torch.jit.script`` returns starts in the original's mode, but has its own
     ``train()``.
     """
-    layer = nn.Dropout().eval()
-    scripted = torch.jit.script(layer)
+    net = nn.Sequential(nn.Dropout()).eval()
+    scripted = torch.jit.script(net)
     x = torch.full((100,), 3.0)
 
     assert scripted.training is False
     assert scripted(x).tolist() == x.tolist()
     scripted.train()
     assert scripted.training is True
-    assert layer.training is False
+    assert [net.training, net[0].training] == [False, False]
     assert sorted(set(scripted(x).tolist())) == [0.0, 6.0]
 
 

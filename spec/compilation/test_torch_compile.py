@@ -23,7 +23,6 @@ def test_the_module_is_wrapped():
     :meth:`torch.nn.Module.compile` where that hurts.
     """
     layer = nn.Linear(2, 3)
-
     compiled = torch.compile(layer, backend="eager")
 
     assert type(compiled).__name__ == "OptimizedModule"
@@ -89,7 +88,6 @@ def test_its_state_dict_does_not_fit_the_module():
     """
     layer, other = nn.Linear(2, 3), nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
-
     with pytest.raises(RuntimeError, match=r'(?s)Missing key.*"weight".*Unexpected key.*"_orig_mod\.weight"'):
         other.load_state_dict(compiled.state_dict())
     other.load_state_dict(compiled._orig_mod.state_dict())
@@ -105,10 +103,13 @@ def test_attributes_are_read_from_the_module():
             return self.weight.numel()
 
     net = Net(2, 3)
+    net.norm = nn.BatchNorm1d(2)
+    net.register_buffer("scale", torch.tensor(2.0))
     compiled = torch.compile(net, backend="eager")
 
     assert compiled.in_features == 2
-    assert compiled.weight is net.weight
+    for name in ("weight", "scale", "norm"):
+        assert getattr(compiled, name) is getattr(net, name)
     assert compiled.size() == 6
     with pytest.raises(AttributeError, match="'Net' object has no attribute 'wieght'"):
         _ = compiled.wieght
@@ -127,11 +128,12 @@ def test_attributes_are_set_on_the_module():
 
     compiled.note = "kept"
     compiled.bias = None
-
+    compiled.inner = nn.ReLU()
     compiled.forward = lambda x: x
 
     assert layer.note == "kept"
     assert layer.bias is None
+    assert list(layer._modules) == ["inner"]
     assert "note" not in vars(compiled)
     assert "forward" not in vars(layer)
 
@@ -144,7 +146,6 @@ def test_attributes_were_set_on_the_wrapper():
     """
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
-
     compiled.note = "kept"
 
     assert ["note" in vars(module) for module in (compiled, layer)] == [True, False]
@@ -157,12 +158,13 @@ def test_attributes_are_deleted_from_the_module():
     the original.
     """
     layer = nn.Linear(2, 3)
-    layer.note = "gone"
+    layer.note, layer.inner = "gone", nn.ReLU()
+    layer.register_buffer("scale", torch.tensor(2.0))
     compiled = torch.compile(layer, backend="eager")
 
-    del compiled.note, compiled.bias
+    del compiled.note, compiled.bias, compiled.inner, compiled.scale
 
-    assert [hasattr(layer, name) for name in ("note", "bias")] == [False, False]
+    assert [hasattr(layer, name) for name in ("note", "bias", "inner", "scale")] == [False] * 4
 
 
 @pytest.mark.since("2.10")
@@ -186,14 +188,16 @@ def test_the_mode_is_shared():
 
     See :issue:`122414` and :issue:`132986`.
     """
-    layer = nn.Linear(2, 3).eval()
-    compiled = torch.compile(layer, backend="eager")
+    net = nn.Sequential(nn.Linear(2, 3)).eval()
+    compiled = torch.compile(net, backend="eager")
     assert compiled.training is False
 
-    layer.train()
+    net.train()
     assert compiled.training is True
     compiled.eval()
-    assert layer.training is False
+    assert [module.training for module in compiled.modules()] == [False] * 3
+    compiled.train()
+    assert [module.training for module in compiled.modules()] == [True] * 3
 
 
 @pytest.mark.before("2.5")
@@ -204,7 +208,6 @@ def test_the_mode_was_not_shared():
     See :issue:`122414`.
     """
     layer = nn.Linear(2, 3).eval()
-
     compiled = torch.compile(layer, backend="eager")
 
     assert compiled.training is True
@@ -250,11 +253,9 @@ def test_a_method_may_be_compiled():
         def generate(self, x):
             return self(x) * 2.0
 
-    def backend(graph, inputs):
-        return graphs.append(graph) or graph.forward
-
-    net, x = Net(2, 3), torch.rand(2)
-    net.generate = torch.compile(net.generate, backend=backend, fullgraph=True)
+    net, x, options = Net(2, 3), torch.rand(2), {"fullgraph": True}
+    options["backend"] = lambda graph, inputs: graphs.append(graph) or graph.forward
+    net.generate = torch.compile(net.generate, **options)
 
     assert torch.equal(net.generate(x), net(x) * 2.0)
     assert len(graphs) == 1
@@ -276,7 +277,6 @@ def test_a_global_hook_runs_once_more():
             return super().forward(x) * 2.0
 
     compiled = torch.compile(Double(2, 3), backend="eager")
-
     handle = global_hooks.register_module_forward_hook(lambda module, *_: calls.append(type(module).__name__))
     try:
         compiled(torch.rand(2))
@@ -355,15 +355,15 @@ def test_it_may_be_called_without_a_module():
 @pytest.mark.needs("compile")
 def test_a_copy_wraps_a_copy():
     """``copy.deepcopy`` of the module that ``torch.compile`` returns also copies the original."""
-    compiled = torch.compile(nn.Linear(2, 3), backend="eager")
-
+    compiled = torch.compile(nn.BatchNorm1d(3), backend="eager")
     other = copy.deepcopy(compiled)
 
     assert type(other) is type(compiled)
-    assert type(other._orig_mod) is nn.Linear
+    assert type(other._orig_mod) is nn.BatchNorm1d
     assert other._orig_mod is not compiled._orig_mod
-    assert other._orig_mod.weight is not compiled._orig_mod.weight
-    assert torch.equal(other._orig_mod.weight, compiled._orig_mod.weight)
+    for old, new in zip(compiled.state_dict().values(), other.state_dict().values(), strict=True):
+        assert old.data_ptr() != new.data_ptr()
+        assert torch.equal(old, new)
 
 
 @pytest.mark.needs("compile")
