@@ -144,17 +144,16 @@ def test_the_layer_given_is_copied():
     Assigned to the model as well, its parameters are listed, saved and counted, but never get a gradient: DDP
     then reports unused parameters.
     """
-    for kind, stack in (
-        (nn.TransformerEncoderLayer, nn.TransformerEncoder),
-        (nn.TransformerDecoderLayer, nn.TransformerDecoder),
+    x = torch.rand(3, 2, 4)
+    for kind, stack, inputs in (
+        (nn.TransformerEncoderLayer, nn.TransformerEncoder, [x]),
+        (nn.TransformerDecoderLayer, nn.TransformerDecoder, [x, x]),
     ):
-        net, x = nn.Module(), torch.rand(3, 2, 4)
+        net = nn.Module()
         net.layer = kind(4, 2, 8)
         net.stack = stack(net.layer, 2)
 
-        net.stack(x, x).sum().backward() if kind is nn.TransformerDecoderLayer else net.stack(
-            x
-        ).sum().backward()
+        net.stack(*inputs).sum().backward()
 
         for layer in net.stack.layers:
             assert layer is not net.layer
