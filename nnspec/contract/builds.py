@@ -11,7 +11,7 @@ import gc
 import sys
 import types
 import weakref
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any
 
 import torch
@@ -30,8 +30,8 @@ _OF_COPYING = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__", "_
 #: What is its own copy.
 _ATOMIC = frozenset({type(None), bool, int, float, str, type, types.FunctionType})
 
-#: Of which a module has a dozen with nothing in them.
-_OFTEN_EMPTY = (OrderedDict, set)
+#: Of these a module has a dozen with nothing in them.
+_OFTEN_EMPTY = (OrderedDict, dict, set)
 
 #: A clone whose memory is copied when it is written to, where this torch has such clones.
 _lazy_clone = getattr(torch, "_lazy_clone", torch.clone)
@@ -48,16 +48,16 @@ def copied(make: Build) -> Build:
     """
 
     @functools.cache
-    def original() -> nn.Module | None:
+    def copies() -> Build | None:
         made = [make()]
-        return made[0] if _is_copied_whole(made) else None
+        return _copies(made[0]) if _is_copied_whole(made) else None
 
     def build() -> nn.Module:
-        net = original()
-        if net is None:
+        copy_of_it = copies()
+        if copy_of_it is None:
             return make()
         isolation.seed()
-        return _copy(net)
+        return copy_of_it()
 
     return build
 
@@ -111,37 +111,56 @@ def _seen(net: nn.Module) -> list[object] | None:
     return seen
 
 
-def _copy(net: nn.Module) -> nn.Module:
-    """A deep copy of a module that is copied whole, in a tenth of the time.
+def _copies(net: nn.Module) -> Build:
+    """Makes deep copies of a module that is copied whole and is not changed any more, in a tenth of the time.
 
     Modules, their dicts and tensors are made here, and deepcopy finds them. A tensor has its memory in
     common with its original until one of them is written to or its address is asked for.
     """
-    made: dict[int, Any] = {}
-    for module in net.modules():
-        if not hasattr(module, "__deepcopy__"):
-            made[id(module)] = type(module).__new__(type(module))
-        for tensor in (*module._parameters.values(), *module._buffers.values()):
-            if tensor is not None and id(tensor) not in made:
-                clone = _lazy_clone(tensor.detach()).as_subclass(type(tensor))
-                made[id(tensor)] = clone.requires_grad_(tensor.requires_grad)
-    for module in net.modules():
-        if id(module) in made:
-            state = {name: _copy_of(value, made) for name, value in vars(module).items()}
+    modules = [module for module in net.modules() if not hasattr(module, "__deepcopy__")]
+    stores = [store for module in net.modules() for store in (module._parameters, module._buffers)]
+    tensors = {id(tensor): tensor for store in stores for tensor in store.values() if tensor is not None}
+    often = Counter(id(value) for module in modules for value in vars(module).values())
+    plans = []
+    for module in modules:
+        values = vars(module).items()
+        own = [(name, one) for name, one in values if name in OF_TORCH and often[id(one)] == 1]
+        empty = {name: type(one) for name, one in own if type(one) in _OFTEN_EMPTY and not one}
+        others = [name for name, one in values if name not in empty and not _is_atomic(one)]
+        plans.append((module, empty, others))
+
+    def one_more() -> nn.Module:
+        made: dict[int, Any] = {id(module): type(module).__new__(type(module)) for module in modules}
+        for place, tensor in tensors.items():
+            clone, has_grad = _lazy_clone(tensor.detach()), tensor.requires_grad
+            is_parameter = type(tensor) is nn.Parameter
+            made[place] = (
+                Tensor._make_subclass(nn.Parameter, clone, has_grad)
+                if is_parameter
+                else clone.requires_grad_(has_grad)
+            )
+        for module, empty, others in plans:
+            state = vars(module).copy()
+            state.update((name, kind()) for name, kind in empty.items())
+            state.update((name, _copy_of(state[name], made)) for name in others)
             made[id(module)].__setstate__(state)
-    return copy.deepcopy(net, made)
+        return copy.deepcopy(net, made)
+
+    return one_more
+
+
+def _is_atomic(value: object) -> bool:
+    return type(value) in _ATOMIC or (type(value) is tuple and _ATOMIC.issuperset(map(type, value)))
 
 
 def _copy_of(value: Any, made: dict[int, Any]) -> Any:
-    kind = type(value)
-    if kind in _ATOMIC or (kind is tuple and _ATOMIC.issuperset(map(type, value))):
+    if _is_atomic(value):
         return value
     if id(value) in made:
         return made[id(value)]
-    if kind is dict or (kind in _OFTEN_EMPTY and not value):
-        made[id(value)] = kind()
-        if kind is dict:
-            made[id(value)].update((_copy_of(key, made), _copy_of(one, made)) for key, one in value.items())
+    if type(value) is dict:
+        made[id(value)] = {}
+        made[id(value)].update((_copy_of(key, made), _copy_of(one, made)) for key, one in value.items())
         return made[id(value)]
     return copy.deepcopy(value, made)
 

@@ -30,6 +30,15 @@ class Net(nn.Module):
         return self.outer(self.inner(x)) * self.scale
 
 
+class TwoNamesForOne(Net):
+    """Two of its attributes are one list, and two are one dict with nothing in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = self.widths = [2, 3]
+        self.seen = self.kept = {}
+
+
 class InARegistry(Net):
     registry: ClassVar = []
 
@@ -94,6 +103,16 @@ def counted(make):
     return build, made
 
 
+def test_two_names_for_one_value_stay_two_names():
+    fresh = copied(TwoNamesForOne)
+    first = fresh()
+    first.seen["first"] = first.sizes.pop()
+    second = fresh()
+
+    assert (first.kept, first.widths) == ({"first": 3}, [2])
+    assert (second.kept, second.widths) == ({}, [2, 3])
+
+
 def test_a_copy_is_what_deepcopy_gives():
     build, made = counted(Net)
     fresh = copied(build)
@@ -123,6 +142,7 @@ def test_nothing_of_a_copy_is_another_copys():
     first, second = fresh(), fresh()
     first.sizes["width"].append(4)
     first.inner.register_forward_pre_hook(print)
+    first.empty.append(nn.ReLU())
     first.inner.weight.data.fill_(9.0)
     first.scale.fill_(9.0)
 
@@ -130,7 +150,7 @@ def test_nothing_of_a_copy_is_another_copys():
     assert len(second.inner._forward_pre_hooks) == 0
     assert 9.0 not in second.inner.weight.tolist()[0]
     assert second.scale.tolist() == [0.5, 1.5]
-    assert first.empty is not second.empty
+    assert len(second.empty) == len(fresh().inner._forward_pre_hooks) == 0
 
 
 @pytest.mark.parametrize(
