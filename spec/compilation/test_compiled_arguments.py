@@ -108,3 +108,32 @@ def test_equal_layers_share_a_graph():
     compiled(nn.Linear(2, 1, bias=True), x)
     compiled(nn.ReLU(), x)
     assert len(graphs) == 3
+
+
+@pytest.mark.needs("compile")
+def test_a_number_for_each_layer():
+    """Layers of one class whose ``forward`` reads an index of their own have a ``torch.compile`` graph each.
+
+    Eight of them reach the limit of graphs: hand the number on as a tensor, or leave it out of ``forward``
+    (:issue:`128071`).
+    """
+    graphs, counts, net = [], [], nn.Sequential()
+
+    class Layer(nn.Module):
+        def __init__(self, index):
+            super().__init__()
+            self.index = index
+
+        def forward(self, x):
+            return x * self.index
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    for index in (2, 3, 4, 5):
+        net.append(torch.compile(Layer(index), backend=backend))
+    for _ in range(2):
+        assert net(torch.ones(1)).item() == 120.0
+        counts.append(len(graphs))
+    assert counts == [4, 4]

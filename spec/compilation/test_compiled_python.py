@@ -1,0 +1,270 @@
+"""Python in a compiled ``forward``: what is caught, drawn at random, passed in and returned.
+
+``torch.compile`` reads the code of ``forward`` and runs what it can while it compiles.
+"""
+
+import dataclasses
+import logging
+import random
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.mark.needs("compile")
+def test_an_error_of_python_is_caught():
+    """A ``try`` in a ``forward`` of ``torch.compile(fullgraph=True)`` catches errors raised in Python.
+
+    Which way it goes is decided while compiling (:issue:`174166`); ``finally`` runs too.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x, factor):
+            try:
+                if factor > 2:
+                    raise ValueError("too large")
+                return x * factor
+            except ValueError:
+                return -x
+            finally:
+                self.last = factor
+
+    net = Net()
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+
+    results = [(compiled(torch.ones(1), factor).item(), net.last) for factor in (1, 2, 3)]
+
+    assert results == [(1.0, 1), (2.0, 2), (-1.0, 3)]
+
+
+@pytest.mark.needs("compile")
+def test_an_attribute_that_try_found_missing():
+    """``torch.compile`` misses an attribute set later if ``forward`` caught ``AttributeError`` at its first
+    call.
+
+    With ``hasattr`` or a default of ``getattr`` it is followed.
+    """
+
+    class Caught(nn.Module):
+        def forward(self, x):
+            try:
+                return x * self.scale
+            except AttributeError:
+                return x * 3
+
+    class Asked(nn.Module):
+        def forward(self, x):
+            return x * self.scale if hasattr(self, "scale") else x * 3
+
+    class Default(nn.Module):
+        def forward(self, x):
+            return x * getattr(self, "scale", 3)
+
+    results = []
+    for net in (Caught(), Asked(), Default()):
+        compiled = torch.compile(net, backend="eager")
+        results.append([compiled(torch.ones(1)).item()])
+        net.scale = 5
+        results[-1].append(compiled(torch.ones(1)).item())
+
+    assert results == [[3.0, 3.0], [3.0, 5.0], [3.0, 5.0]]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.12")
+def test_an_error_of_an_operation_is_caught():
+    """A ``try`` in a compiled ``forward`` catches the ``RuntimeError`` of an operation on wrong shapes.
+
+    It is seen while compiling (:issue:`148475`).
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            try:
+                return x @ torch.ones(3)
+            except RuntimeError:
+                return x * 3
+
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(Net(), backend=backend, fullgraph=True)
+
+    assert compiled(torch.ones(2)).tolist() == [3.0, 3.0]
+    assert len(graphs) == 1
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.before("2.12")
+def test_an_error_of_an_operation_was_not_caught():
+    """A ``try`` in a compiled ``forward`` does not catch the error of an operation: ``TorchRuntimeError``.
+
+    It arrives at the caller instead (:issue:`148475`).
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            try:
+                return x @ torch.ones(3)
+            except RuntimeError:
+                return x * 3
+
+    with pytest.raises(torch._dynamo.exc.TorchRuntimeError):
+        torch.compile(Net(), backend="eager")(torch.ones(2))
+
+
+@pytest.mark.needs("compile")
+def test_outputs_may_be_objects():
+    """A ``forward`` of ``torch.compile(fullgraph=True)`` may return a dataclass or a dict, and take ``*args``
+    and ``**kwargs``.
+    """
+
+    @dataclasses.dataclass
+    class Output:
+        y: torch.Tensor
+        others: dict
+
+    class Net(nn.Module):
+        def forward(self, x, *args, flag=False, **kwargs):
+            return Output(y=x * 2, others={"args": len(args), "flag": flag, "names": sorted(kwargs)})
+
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    output = torch.compile(Net(), backend=backend, fullgraph=True)(torch.ones(1), 1, 2, flag=True, b=3, a=4)
+
+    assert type(output) is Output
+    assert (output.y.item(), output.others) == (2.0, {"args": 2, "flag": True, "names": ["a", "b"]})
+    assert len(graphs) == 1
+
+
+@pytest.mark.needs("compile")
+def test_lists_and_texts_as_arguments():
+    """``torch.compile`` makes a graph for each length of a list of tensors, and for each text as an argument.
+
+    A text is a ``str``, such as the name of a mode.
+    """
+
+    class Net(nn.Module):
+        def forward(self, xs, mode):
+            return sum(x * 2 if mode == "double" else x * 3 for x in xs)
+
+    graphs, counts = [], []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(Net(), backend=backend)
+    for length, mode in (
+        (1, "double"),
+        (2, "double"),
+        (3, "double"),
+        (2, "double"),
+        (2, "a"),
+        (2, "b"),
+        (2, "a"),
+    ):
+        compiled([torch.ones(2)] * length, mode)
+        counts.append(len(graphs))
+
+    assert counts == [1, 2, 3, 3, 4, 5, 5]
+
+
+@pytest.mark.needs("compile")
+def test_numbers_are_drawn_anew():
+    """``random.random()`` in a compiled ``forward`` draws anew in each call, also where an ``if`` reads it.
+
+    So layers may be left out at random (LayerDrop). The ``if`` breaks the graph.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x * random.random()
+
+    class Dropping(nn.Module):
+        def forward(self, x):
+            if random.random() < 0.5:
+                return x * 2
+            return x * 3
+
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled, dropping = torch.compile(Net(), backend=backend), torch.compile(Dropping(), backend=backend)
+
+    assert len({compiled(torch.ones(1)).item() for _ in range(5)}) == 5
+    graphs.clear()
+    assert {dropping(torch.ones(1)).item() for _ in range(40)} == {2.0, 3.0}
+    assert len(graphs) > 1
+
+
+@pytest.mark.needs("compile")
+def test_a_message_breaks_the_graph():
+    """A message by ``logging`` in a compiled ``forward`` breaks the graph, and is sent in every call.
+
+    With ``fullgraph=True`` it is ``Unsupported``.
+    """
+    sent, logger = [], logging.getLogger("a model")
+    logger.addFilter(lambda record: sent.append(record.getMessage()))
+
+    class Net(nn.Module):
+        def forward(self, x):
+            x = x * 2
+            logger.error("half way")
+            return x + 1
+
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(Net(), backend=backend)
+    assert [compiled(torch.ones(1)).item() for _ in range(3)] == [3.0] * 3
+    assert (len(graphs), sent) == (2, ["half way"] * 3)
+
+    torch.compiler.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        torch.compile(Net(), backend="eager", fullgraph=True)(torch.ones(1))
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
+def test_a_condition_on_a_value_in_the_graph():
+    """``torch.cond`` chooses by a value within one graph of ``torch.compile``; eagerly it chooses too.
+
+    Layers of the module may be called in both branches. See :func:`torch.cond`.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+
+        def forward(self, x):
+            return torch.cond(x.sum() > 0, lambda x: self.layers[0](x), lambda x: self.layers[1](x), (x,))
+
+    graphs, net = [], Net()
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(net, backend=backend, fullgraph=True)
+    with torch.no_grad():
+        for x, layer in ((torch.ones(1, 2), net.layers[0]), (-torch.ones(1, 2), net.layers[1])):
+            for module in (net, compiled):
+                torch.testing.assert_close(module(x), layer(x))
+
+    assert len(graphs) == 1
