@@ -10,7 +10,7 @@ from torch import nn
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.4")
+@pytest.mark.since("2.3")
 def test_an_assertion_on_a_shape():
     """An ``assert`` on a shape in a ``forward`` of ``torch.compile`` raises ``AssertionError``, as it does
     eagerly.
@@ -57,7 +57,7 @@ def test_an_assertion_on_a_value():
     assert len(graphs) == 1
 
 
-@pytest.mark.since("2.10")
+@pytest.mark.since("2.5")
 def test_a_check_decides_a_condition():
     """``torch.export.export`` takes an ``if`` on an ``item()`` that ``torch._check`` decides, and checks each
     call.

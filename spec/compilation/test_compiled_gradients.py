@@ -61,6 +61,7 @@ def test_a_gradient_inside_breaks_the_graph():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
 def test_a_transform_inside_stays_in_the_graph():
     """``torch.compile(fullgraph=True)`` compiles :func:`torch.func.grad` of a ``functional_call``, in one
     graph.
@@ -157,3 +158,32 @@ def test_a_retained_graph_comes_after_donated_buffers():
     with torch._functorch.config.patch(donated_buffer=False):
         for options in ({}, {"retain_graph": True}):
             compiled(x).sum().backward(**options)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
+def test_a_function_of_ones_own_is_compiled():
+    """``torch.compile(fullgraph=True)`` compiles an ``autograd.Function`` in ``forward``, with its own
+    ``backward``.
+
+    ``backward`` is read while compiling too: an ``if`` on a value there breaks the graph, as in ``forward``.
+    See :class:`torch.autograd.Function`.
+    """
+
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, factor):
+            ctx.save_for_backward(x)
+            ctx.factor = factor
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, grad):
+            (x,) = ctx.saved_tensors
+            return grad * x * ctx.factor, None
+
+    x = torch.tensor([3.0], requires_grad=True)
+    output = torch.compile(lambda x: Double.apply(x, 10) + 1, backend="aot_eager", fullgraph=True)(x)
+    output.backward()
+
+    assert (output.item(), x.grad.item()) == (7.0, 30.0)

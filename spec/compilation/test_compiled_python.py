@@ -13,6 +13,7 @@ from torch import nn
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.4")
 def test_an_error_of_python_is_caught():
     """A ``try`` in a ``forward`` of ``torch.compile(fullgraph=True)`` catches errors raised in Python.
 
@@ -39,6 +40,7 @@ def test_an_error_of_python_is_caught():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
 def test_an_attribute_that_try_found_missing():
     """``torch.compile`` misses an attribute set later if ``forward`` caught ``AttributeError`` at its first
     call.
@@ -179,10 +181,11 @@ def test_lists_and_texts_as_arguments():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.2")
 def test_numbers_are_drawn_anew():
     """``random.random()`` in a compiled ``forward`` draws anew in each call, also where an ``if`` reads it.
 
-    So layers may be left out at random (LayerDrop). The ``if`` breaks the graph.
+    So layers may be left out at random (LayerDrop).
     """
 
     class Net(nn.Module):
@@ -195,18 +198,10 @@ def test_numbers_are_drawn_anew():
                 return x * 2
             return x * 3
 
-    graphs = []
-
-    def backend(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    compiled, dropping = torch.compile(Net(), backend=backend), torch.compile(Dropping(), backend=backend)
+    compiled, dropping = torch.compile(Net(), backend="eager"), torch.compile(Dropping(), backend="eager")
 
     assert len({compiled(torch.ones(1)).item() for _ in range(5)}) == 5
-    graphs.clear()
     assert {dropping(torch.ones(1)).item() for _ in range(40)} == {2.0, 3.0}
-    assert len(graphs) > 1
 
 
 @pytest.mark.needs("compile")
@@ -240,7 +235,7 @@ def test_a_message_breaks_the_graph():
 
 
 @pytest.mark.needs("compile")
-@pytest.mark.since("2.4")
+@pytest.mark.since("2.2")
 def test_a_condition_on_a_value_in_the_graph():
     """``torch.cond`` chooses by a value within one graph of ``torch.compile``; eagerly it chooses too.
 

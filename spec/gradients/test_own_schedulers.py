@@ -65,7 +65,7 @@ def test_attributes_come_before_the_constructor_of_torch():
 
 
 @pytest.mark.parametrize("rates", [[0.5], [0.5, 0.25, 0.125]], ids=["short", "long"])
-@pytest.mark.since("2.9")
+@pytest.mark.since("2.10")
 def test_a_rate_for_each_group(rates):
     """An ``LRScheduler`` subclass raises ``ValueError`` if ``get_lr`` returns fewer or more rates than
     groups.
@@ -81,7 +81,7 @@ def test_a_rate_for_each_group(rates):
 
 
 @pytest.mark.parametrize("rates", [[0.5], [0.5, 0.25, 0.125]], ids=["short", "long"])
-@pytest.mark.before("2.9")
+@pytest.mark.before("2.10")
 def test_groups_without_a_rate_kept_theirs(rates):
     """If ``get_lr`` of an ``LRScheduler`` subclass returns too few rates, the other groups keep theirs.
 
