@@ -23,10 +23,14 @@ def test_an_assertion_on_a_shape():
             assert x.shape[0] == 2, "two rows"
             return x * 2
 
-    for options, error in (({}, AssertionError), ({"fullgraph": True}, torch._dynamo.exc.Unsupported)):
+    unsupported = torch._dynamo.exc.Unsupported
+    for options, error, message in (
+        ({}, AssertionError, "^two rows$"),
+        ({"fullgraph": True}, unsupported, "ssert"),
+    ):
         compiled = torch.compile(Net(), backend="eager", **options)
         assert compiled(torch.ones(2)).tolist() == [2.0, 2.0]
-        with pytest.raises(error):
+        with pytest.raises(error, match=message):
             compiled(torch.ones(3))
         torch.compiler.reset()
 

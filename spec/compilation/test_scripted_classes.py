@@ -85,10 +85,9 @@ def test_an_object_as_an_attribute_is_copied():
     assert net.scale.factor == 3
 
     net.scale.factor = 100
-    file = io.BytesIO()
-    torch.jit.save(scripted, file)
-    file.seek(0)
-    assert [module(torch.ones(1)).item() for module in (scripted, torch.jit.load(file))] == [12.0, 12.0]
+    torch.jit.save(scripted, file := io.BytesIO())
+    loaded = torch.jit.load(io.BytesIO(file.getvalue()))
+    assert [module(torch.ones(1)).item() for module in (scripted, loaded)] == [12.0, 12.0]
 
 
 def test_a_class_is_scripted_or_refused():
