@@ -135,10 +135,8 @@ def test_complex_weights_are_pairs(foreach):
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
 def test_complex_weights_of_others(foreach):
-    """``RMSprop``, ``Adagrad``, ``RAdam``, ``Adamax``, ``ASGD`` and ``Rprop`` take a complex weight for two
-    real ones.
-    """
-    names = ["RMSprop", "Adagrad", "RAdam", "Adamax", "ASGD", "Rprop"]
+    """``RMSprop``, ``Adagrad``, ``Adamax``, ``ASGD`` and ``Rprop`` take a complex weight as two real ones."""
+    names = ["RMSprop", "Adagrad", "Adamax", "ASGD", "Rprop"]
     for kind in [getattr(torch.optim, name) for name in names]:
         weight, pair = nn.Parameter(torch.tensor([1 + 2j])), nn.Parameter(torch.tensor([[1.0, 2.0]]))
         optimizers = kind([weight], lr=0.5, foreach=foreach), kind([pair], lr=0.5, foreach=foreach)
@@ -149,7 +147,7 @@ def test_complex_weights_of_others(foreach):
         torch.testing.assert_close(torch.view_as_real(weight.detach()), pair.detach())
 
 
-@pytest.mark.since("2.1")
+@pytest.mark.since("2.2")
 @pytest.mark.parametrize(("name", "foreach"), [("NAdam", False), ("NAdam", True), ("Adadelta", True)])
 def test_complex_weights_of_nadam(name, foreach):
     """``NAdam``, and ``Adadelta(foreach=True)``, take a complex weight for two real ones."""
@@ -164,12 +162,12 @@ def test_complex_weights_of_nadam(name, foreach):
     torch.testing.assert_close(torch.view_as_real(weight.detach()), pair.detach())
 
 
-@pytest.mark.before("2.1")
+@pytest.mark.before("2.2")
 @pytest.mark.parametrize(("name", "foreach"), [("NAdam", False), ("NAdam", True), ("Adadelta", True)])
 def test_the_imaginary_part_was_left_alone(name, foreach):
-    """``NAdam``, and ``Adadelta(foreach=True)``, step the real part of a complex weight alone.
+    """The first step of ``NAdam``, and of ``Adadelta(foreach=True)``, leaves the imaginary part alone.
 
-    The imaginary part stays as it is, and nothing tells but a warning that values are cast.
+    Nothing tells of it but a warning that values are cast.
     """
     weight = nn.Parameter(torch.tensor([1 + 2j]))
     weight.grad = torch.tensor([3 - 4j])
