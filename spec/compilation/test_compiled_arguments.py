@@ -108,3 +108,35 @@ def test_equal_layers_share_a_graph():
     compiled(nn.Linear(2, 1, bias=True), x)
     compiled(nn.ReLU(), x)
     assert len(graphs) == 3
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.8")
+def test_a_number_for_each_layer():
+    """Layers of one class whose ``forward`` reads an index of their own have a ``torch.compile`` graph each.
+
+    Eight of them reach the limit of graphs: hand the number on as a tensor, or leave it out of ``forward``
+    (:issue:`128071`). An index that ``forward`` does not read makes no difference.
+    """
+
+    class Layer(nn.Module):
+        def __init__(self, index, read):
+            super().__init__()
+            self.index, self.read = index, read
+
+        def forward(self, x):
+            return x * self.index if self.read else x * 2
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    counts = []
+    for read in (True, False):
+        graphs = []
+        layers = [torch.compile(Layer(index, read), backend=backend) for index in (2, 3, 4, 5)]
+        assert [layer(torch.ones(1)).item() for layer in layers * 2] == (
+            [2, 3, 4, 5] if read else [2] * 4
+        ) * 2
+        counts.append(len(graphs))
+    assert counts == [4, 1]

@@ -55,6 +55,41 @@ def test_a_mark_that_a_weight_contradicts():
 
 
 @pytest.mark.needs("compile")
+@pytest.mark.since("2.3")
+def test_a_mark_may_have_bounds():
+    """``mark_dynamic(x, 0, min=3, max=8)`` gives ``torch.compile`` one graph for these sizes, another beyond.
+
+    An ``if`` on the size that the bounds decide needs no graph of its own. If ``x`` itself is out of bounds,
+    the call raises ``ConstraintViolationError``.
+    """
+
+    class Net(nn.Module):
+        def forward(self, x):
+            return x * 2 if x.shape[0] > 2 else x * 3
+
+    graphs, counts = [], []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(Net(), backend=backend)
+    first = torch.ones(4)
+    torch._dynamo.mark_dynamic(first, 0, min=3, max=8)
+    for x in (first, torch.ones(3), torch.ones(8), torch.ones(9), torch.ones(20)):
+        assert compiled(x).sum() == 2 * len(x)
+        counts.append(len(graphs))
+    assert counts == [1, 1, 1, 2, 2]
+
+    long = torch.ones(9)
+    torch._dynamo.mark_dynamic(long, 0, min=3, max=8)
+    torch.compiler.reset()
+    error = torch.fx.experimental.symbolic_shapes.ConstraintViolationError
+    with pytest.raises(error, match="9 not in range"):
+        torch.compile(Net(), backend="eager")(long)
+
+
+@pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_a_mark_that_another_input_contradicts():
     """``ConstraintViolationError`` is raised if one of two added inputs is marked by ``mark_dynamic``.

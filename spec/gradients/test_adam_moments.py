@@ -6,6 +6,7 @@ of *weight_decay*, dtypes of the state that of *bfloat16*.
 """
 
 import math
+import warnings
 
 import pytest
 import torch
@@ -130,6 +131,53 @@ def test_complex_weights_are_pairs(foreach):
         found.append(weight.item())
 
     assert found == [pytest.approx(-1 + 1j), -3 + 4j]
+
+
+@pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])
+def test_complex_weights_of_others(foreach):
+    """``RMSprop``, ``Adagrad``, ``Adamax``, ``ASGD`` and ``Rprop`` take a complex weight as two real ones."""
+    names = ["RMSprop", "Adagrad", "Adamax", "ASGD", "Rprop"]
+    for kind in [getattr(torch.optim, name) for name in names]:
+        weight, pair = nn.Parameter(torch.tensor([1 + 2j])), nn.Parameter(torch.tensor([[1.0, 2.0]]))
+        optimizers = kind([weight], lr=0.5, foreach=foreach), kind([pair], lr=0.5, foreach=foreach)
+        for gradient in (3 - 4j, -7 + 1j):
+            weight.grad, pair.grad = torch.tensor([gradient]), torch.tensor([[gradient.real, gradient.imag]])
+            for optimizer in optimizers:
+                optimizer.step()
+        torch.testing.assert_close(torch.view_as_real(weight.detach()), pair.detach())
+
+
+@pytest.mark.since("2.2")
+@pytest.mark.parametrize(("name", "foreach"), [("NAdam", False), ("NAdam", True), ("Adadelta", True)])
+def test_complex_weights_of_nadam(name, foreach):
+    """``NAdam``, and ``Adadelta(foreach=True)``, take a complex weight for two real ones."""
+    kind = getattr(torch.optim, name)
+    weight, pair = nn.Parameter(torch.tensor([1 + 2j])), nn.Parameter(torch.tensor([[1.0, 2.0]]))
+    optimizers = kind([weight], lr=0.5, foreach=foreach), kind([pair], lr=0.5, foreach=foreach)
+    for gradient in (3 - 4j, -7 + 1j):
+        weight.grad, pair.grad = torch.tensor([gradient]), torch.tensor([[gradient.real, gradient.imag]])
+        for optimizer in optimizers:
+            optimizer.step()
+
+    torch.testing.assert_close(torch.view_as_real(weight.detach()), pair.detach())
+
+
+@pytest.mark.before("2.2")
+@pytest.mark.parametrize(("name", "foreach"), [("NAdam", False), ("NAdam", True), ("Adadelta", True)])
+def test_the_imaginary_part_was_left_alone(name, foreach):
+    """The first step of ``NAdam``, and of ``Adadelta(foreach=True)``, leaves the imaginary part alone.
+
+    Nothing tells of it but a warning that values are cast.
+    """
+    weight = nn.Parameter(torch.tensor([1 + 2j]))
+    weight.grad = torch.tensor([3 - 4j])
+    optimizer = getattr(torch.optim, name)([weight], lr=0.5, foreach=foreach)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        optimizer.step()
+
+    assert weight.real.item() < 1.0
+    assert weight.imag.item() == 2.0
 
 
 @pytest.mark.parametrize("foreach", [False, True], ids=["one_by_one", "foreach"])

@@ -169,6 +169,35 @@ def test_when_an_encoder_layer_takes_the_fast_path(monkeypatch):
         assert layer.train()(x) != "fused"
 
 
+@pytest.mark.since("2.3")
+def test_the_fast_path_may_be_turned_off(monkeypatch):
+    """``torch.backends.mha.set_fastpath_enabled(False)`` keeps attention and encoders off the fast path.
+
+    It holds for all modules until it is set to ``True`` again; ``get_fastpath_enabled()`` tells. A
+    ``TransformerEncoder`` then makes no nested tensors either: padded rows are computed, not 0
+    (:pull:`112325`).
+    """
+    monkeypatch.setattr(torch, "_native_multi_head_attention", lambda *given: "fused")
+    attention, x = nn.MultiheadAttention(4, 2, batch_first=True).eval(), torch.rand(2, 3, 4)
+    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+    encoder, mask = nn.TransformerEncoder(layer, 1).eval(), torch.tensor([[False, False, True], [False] * 3])
+    found = []
+
+    with torch.no_grad():
+        for enabled in (True, False, True):
+            torch.backends.mha.set_fastpath_enabled(enabled)
+            padded = encoder(x, src_key_padding_mask=mask)[0, 2]
+            found.append(
+                (
+                    torch.backends.mha.get_fastpath_enabled(),
+                    attention(x, x, x) == "fused",
+                    padded.any().item(),
+                )
+            )
+
+    assert found == [(True, True, False), (False, False, True), (True, True, False)]
+
+
 def test_two_masks_keep_the_fast_path(monkeypatch):
     """``TransformerEncoderLayer`` takes its fast path with ``src_mask`` and ``src_key_padding_mask``
     together.
