@@ -101,6 +101,18 @@ def test_a_broken_rule_is_the_only_finding(write, name):
     assert message in found[0]
 
 
+def test_a_module_of_a_clause_may_catch(write):
+    source = f"""{GOOD}
+    class Net(nn.Module):
+        def forward(self, x):
+            try:
+                return x
+            except ValueError:
+                return -x
+"""
+    assert faults(write(source)) == []
+
+
 @pytest.mark.parametrize("folder", ["spec", "spec/mini/deeper"])
 def test_a_chapter_that_lies_elsewhere(write, folder):
     root = write(GOOD)
