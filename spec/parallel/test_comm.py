@@ -53,7 +53,11 @@ def test_broadcast_can_fill_tensors():
         comm.broadcast(x, out=[torch.empty(3, device="cuda")])
 
 
-@pytest.mark.parametrize("given", [{}, {"devices": [0], "out": []}], ids=["neither", "both"])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"devices": [0], "out": []}, {"devices": [], "out": ["x"]}],
+    ids=["neither", "both", "no device"],
+)
 def test_broadcast_goes_to_devices_or_tensors(given):
     """:func:`comm.broadcast <torch.nn.parallel.comm.broadcast>` raises ``RuntimeError`` if given both
     ``devices`` and ``out``, or neither.
@@ -183,6 +187,8 @@ def test_reduce_add_is_for_gpus():
         comm.reduce_add([x, x], 0)
     with pytest.raises(AssertionError, match="expects all inputs to be on GPUs, but input 1 is on CPU"):
         comm.reduce_add([x.to("meta"), x], 0)
+    with pytest.raises(AssertionError, match="expects all inputs to be on GPUs, but input 0 is on CPU"):
+        comm.reduce_add([x], 0)
 
 
 def test_reduce_add_takes_no_generator():
