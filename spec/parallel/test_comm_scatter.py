@@ -5,6 +5,7 @@ containers, and know nothing of autograd. Here pieces may differ in size, and te
 filled.
 """
 
+import itertools
 import re
 import warnings
 
@@ -130,10 +131,10 @@ def test_scatter_goes_to_devices_or_tensors():
     """
     x = torch.rand(2)
 
-    for devices in ([0], []):
+    for devices, out in itertools.product(([0], []), ([x], [])):
         told = f"'devices' must not be specified when 'out' is specified, but got devices={devices}"
         with pytest.raises(RuntimeError, match=re.escape(told)):
-            comm.scatter(x, devices, out=[x])
+            comm.scatter(x, devices, out=out)
     for sizes in (None, [2]):
         with pytest.raises(TypeError, match="'NoneType' object is not iterable"):
             comm.scatter(x, chunk_sizes=sizes)
