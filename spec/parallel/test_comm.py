@@ -201,6 +201,9 @@ def test_reduce_add_takes_no_generator():
         comm.reduce_add((tensor for tensor in [x, x]), 0)
     with pytest.raises(TypeError, match="'list_iterator' object is not subscriptable"):
         comm.reduce_add(iter([x, x]), 0)
+    for tensors in ([x, x], (x, x)):  # are refused for being on the CPU only
+        with pytest.raises((AssertionError, RuntimeError), match="reduce_add expects"):
+            comm.reduce_add(tensors, 0)
 
 
 def test_reduce_add_coalesced_of_an_iterator_is_empty():
@@ -215,6 +218,8 @@ def test_reduce_add_coalesced_of_an_iterator_is_empty():
         warnings.simplefilter("error")
         assert comm.reduce_add_coalesced(iter([[x], [x]]), 0) == ()
         assert comm.reduce_add_coalesced(([x] for _ in range(2)), 0) == ()
+    with pytest.raises((AssertionError, RuntimeError), match="reduce_add expects"):  # no tensors on the CPU
+        comm.reduce_add_coalesced([[x], [x]], 0)
 
 
 @pytest.mark.parametrize("inputs", [list, iter], ids=["lists", "iterators"])
