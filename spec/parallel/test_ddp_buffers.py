@@ -221,7 +221,7 @@ def test_only_buffers_make_a_call_wait(ranks):
     """
 
     def run(rank, net):
-        group, model = dist.new_group(), DDP(net)
+        group, model = dist.new_group(), DDP(net).train(net.training)
         call = threading.Thread(target=model, args=(torch.ones(2, 1),))
         if rank == 0:
             dist.barrier(group)
