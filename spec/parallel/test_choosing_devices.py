@@ -33,7 +33,7 @@ def test_unequal_gpus_are_told(weak, told, monkeypatch):
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        nn.DataParallel(nn.Linear(2, 3), device_ids=[3, 2, 1, 3])
+        nn.DataParallel(nn.Linear(2, 3), device_ids=[3, 2, 3, 1])
 
     assert [warning.category for warning in caught] == [UserWarning] * told
     for warning in caught:
@@ -65,6 +65,7 @@ def test_the_output_goes_to_the_first_of_the_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
 
     assert nn.DataParallel(nn.Linear(2, 3), device_ids=[2, 1]).output_device == 2
+    assert nn.DataParallel(nn.Linear(2, 3), device_ids=[torch.device("cuda:2"), 1]).output_device == 2
     assert nn.DataParallel(nn.Linear(2, 3)).output_device == 0
     assert nn.DataParallel(nn.Linear(2, 3), device_ids=[2, 1], output_device=0).output_device == 0
 
@@ -73,11 +74,13 @@ def test_mps_is_taken_for_no_accelerator(monkeypatch):
     """With MPS alone, :class:`~torch.nn.DataParallel` calls the module itself, as without an accelerator."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    net, x = nn.Linear(2, 3), torch.rand(4, 2)
-    wrapped = nn.DataParallel(net)
+    net, x, called = nn.Identity(), torch.rand(4, 2), []
+    net.register_forward_hook(lambda module, args, output: called.append(module))
 
-    assert wrapped.device_ids == []
-    assert wrapped(x).tolist() == net(x).tolist()
+    for wrapped in (nn.DataParallel(net), nn.DataParallel(net, device_ids=[0, 1])):
+        assert wrapped.device_ids == []
+        assert wrapped(x) is x
+    assert called == [net, net]
 
 
 @pytest.mark.needs("cuda")
@@ -142,5 +145,6 @@ def test_its_forward_has_a_name_in_a_profile(no_accelerator):
 
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         wrapped(torch.rand(4, 2))
+        wrapped(torch.rand(4, 2))
 
-    assert [event.key for event in profile.key_averages()].count("DataParallel.forward") == 1
+    assert [event.name for event in profile.events()].count("DataParallel.forward") == 2

@@ -53,7 +53,11 @@ def test_broadcast_can_fill_tensors():
         comm.broadcast(x, out=[torch.empty(3, device="cuda")])
 
 
-@pytest.mark.parametrize("given", [{}, {"devices": [0], "out": []}], ids=["neither", "both"])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"devices": [0], "out": []}, {"devices": [], "out": ["x"]}],
+    ids=["neither", "both", "no device"],
+)
 def test_broadcast_goes_to_devices_or_tensors(given):
     """:func:`comm.broadcast <torch.nn.parallel.comm.broadcast>` raises ``RuntimeError`` if given both
     ``devices`` and ``out``, or neither.
@@ -183,6 +187,8 @@ def test_reduce_add_is_for_gpus():
         comm.reduce_add([x, x], 0)
     with pytest.raises(AssertionError, match="expects all inputs to be on GPUs, but input 1 is on CPU"):
         comm.reduce_add([x.to("meta"), x], 0)
+    with pytest.raises(AssertionError, match="expects all inputs to be on GPUs, but input 0 is on CPU"):
+        comm.reduce_add([x], 0)
 
 
 def test_reduce_add_takes_no_generator():
@@ -195,6 +201,9 @@ def test_reduce_add_takes_no_generator():
         comm.reduce_add((tensor for tensor in [x, x]), 0)
     with pytest.raises(TypeError, match="'list_iterator' object is not subscriptable"):
         comm.reduce_add(iter([x, x]), 0)
+    for tensors in ([x, x], (x, x)):  # are refused for being on the CPU only
+        with pytest.raises((AssertionError, RuntimeError), match="reduce_add expects"):
+            comm.reduce_add(tensors, 0)
 
 
 def test_reduce_add_coalesced_of_an_iterator_is_empty():
@@ -209,6 +218,8 @@ def test_reduce_add_coalesced_of_an_iterator_is_empty():
         warnings.simplefilter("error")
         assert comm.reduce_add_coalesced(iter([[x], [x]]), 0) == ()
         assert comm.reduce_add_coalesced(([x] for _ in range(2)), 0) == ()
+    with pytest.raises((AssertionError, RuntimeError), match="reduce_add expects"):  # no tensors on the CPU
+        comm.reduce_add_coalesced([[x], [x]], 0)
 
 
 @pytest.mark.parametrize("inputs", [list, iter], ids=["lists", "iterators"])

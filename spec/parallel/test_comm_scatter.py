@@ -5,7 +5,9 @@ containers, and know nothing of autograd. Here pieces may differ in size, and te
 filled.
 """
 
+import itertools
 import re
+import warnings
 
 import pytest
 import torch
@@ -129,22 +131,23 @@ def test_scatter_goes_to_devices_or_tensors():
     """
     x = torch.rand(2)
 
-    for devices in ([0], []):
+    for devices, out in itertools.product(([0], []), ([x], [])):
         told = f"'devices' must not be specified when 'out' is specified, but got devices={devices}"
         with pytest.raises(RuntimeError, match=re.escape(told)):
-            comm.scatter(x, devices, out=[x])
-    with pytest.raises(TypeError, match="'NoneType' object is not iterable"):
-        comm.scatter(x)
+            comm.scatter(x, devices, out=out)
+    for sizes in (None, [2]):
+        with pytest.raises(TypeError, match="'NoneType' object is not iterable"):
+            comm.scatter(x, chunk_sizes=sizes)
 
 
 def test_filled_tensors_have_their_own_sizes():
     """:func:`comm.scatter <torch.nn.parallel.comm.scatter>` raises ``RuntimeError`` for ``chunk_sizes`` with
     ``out``.
     """
-    with pytest.raises(
-        RuntimeError, match=r"must not be specified when 'out' is specified, but got chunk_sizes=\[2\]"
-    ):
-        comm.scatter(torch.rand(2), chunk_sizes=[2], out=[torch.empty(2)])
+    for sizes in ([2], []):
+        told = f"'chunk_sizes' must not be specified when 'out' is specified, but got chunk_sizes={sizes}"
+        with pytest.raises(RuntimeError, match=re.escape(told)):
+            comm.scatter(torch.rand(2), chunk_sizes=sizes, out=[torch.empty(2)])
 
 
 @pytest.mark.parametrize("place", ["cpu", 0, torch.device("cuda:0"), None], ids=str)
@@ -206,7 +209,7 @@ def test_gather_goes_to_a_device_or_a_tensor():
     """
     x = torch.rand(2)
 
-    for place in ("cpu", 0):
+    for place in ("cpu", 0, -1):
         with pytest.raises(RuntimeError, match=f"'destination' must not be .* but got destination={place}$"):
             comm.gather([x], destination=place, out=x)
 
@@ -222,7 +225,9 @@ def test_minus_one_is_deprecated_as_a_place(monkeypatch):
 
     with pytest.warns(FutureWarning, match="Using -1 to represent CPU tensor is deprecated"):
         assert comm.gather([torch.rand(2)], destination=-1) == -1
-    assert comm.gather([torch.rand(2)], destination="cpu") == -1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert comm.gather([torch.rand(2)], destination="cpu") == -1
 
 
 @pytest.mark.before("2.4")

@@ -7,6 +7,7 @@ module on each of them and puts the outputs together. Where torch finds no accel
 A device that is named twice gets two copies, so most of this shows on one GPU.
 """
 
+import itertools
 from unittest import mock
 
 import pytest
@@ -36,7 +37,7 @@ class Steps(nn.DataParallel):  # writes its steps down and takes them on the CPU
 
     def gather(self, outputs, output_device):
         self.steps.append(("gather", output_device))
-        return outputs
+        return tuple(outputs)
 
 
 @pytest.mark.question("Q91")
@@ -47,22 +48,25 @@ def test_state_dict_keys_start_with_module():
 
     See also :ref:`state.strict.a_wrapper_prefix_can_be_taken_off`
     """
-    wrapped = nn.DataParallel(nn.BatchNorm1d(3))
-    names = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    net = nn.Linear(2, 3)
+    net.norm = nn.BatchNorm1d(3).requires_grad_(False)
+    wrapped = nn.DataParallel(net)
+    parameters = ["weight", "bias", "norm.weight", "norm.bias"]
+    names = [*parameters, "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]
 
     assert list(wrapped.state_dict()) == [f"module.{name}" for name in names]
-    assert [name for name, _ in wrapped.named_parameters()] == ["module.weight", "module.bias"]
+    assert [name for name, _ in wrapped.named_parameters()] == [f"module.{name}" for name in parameters]
     assert list(wrapped.module.state_dict()) == names
 
 
 def test_the_module_itself_is_kept():
     """:class:`~torch.nn.DataParallel` keeps the wrapped module itself as ``module``, not a copy."""
-    net = nn.Linear(2, 3)
-    weight = net.weight
-    wrapped = nn.DataParallel(net)
+    net = nn.Sequential(nn.Linear(2, 3))
+    layer, weight = net[0], net[0].weight
 
-    assert wrapped.module is net
-    assert wrapped.module.weight is weight
+    for wrapped in (nn.DataParallel(net), nn.DataParallel(net, [0])):
+        assert wrapped.module is net
+        assert (net[0] is layer, layer.weight is weight) == (True, True)
 
 
 @pytest.mark.question("Q91")
@@ -71,11 +75,11 @@ def test_attributes_are_one_level_down():
 
     That goes for methods too: call ``wrapped.module.method()``.
     """
-    net = nn.Linear(2, 3)
-    net.scale = 5
+    net = nn.BatchNorm1d(3)
+    net.scale, net.head = 5, nn.Linear(3, 1)
     wrapped = nn.DataParallel(net)
 
-    for name in ("scale", "weight", "reset_parameters"):
+    for name in ("scale", "weight", "running_mean", "head", "reset_parameters"):
         with pytest.raises(AttributeError, match=f"'DataParallel' object has no attribute '{name}'"):
             getattr(wrapped, name)
     assert wrapped.module.scale == 5
@@ -84,22 +88,25 @@ def test_attributes_are_one_level_down():
 def test_no_accelerator_a_plain_call(no_accelerator):
     """Without an accelerator :class:`~torch.nn.DataParallel` calls the module with unchanged arguments."""
     net = nn.Identity()
-    net.forward = lambda *args, **kwargs: ("called with", args, kwargs)
-    wrapped, x = nn.DataParallel(net), torch.rand(2)
+    net.forward = lambda *args, **kwargs: (args, kwargs)
+    net.register_forward_hook(lambda module, args, output: (*output, module))
+    wrapped, x, pair = nn.DataParallel(net), torch.rand(2), [torch.rand(3), "b"]
+
+    args, kwargs, called = wrapped(x, pair, x=x, flag=None)
 
     assert wrapped.device_ids == []
-    assert wrapped(1, "b", flag=None) == ("called with", (1, "b"), {"flag": None})
-    assert wrapped(x)[1][0] is x
-    assert wrapped(x=x)[2]["x"] is x
+    assert called is net
+    assert (len(args), args[0] is x, args[1] is pair, pair[1]) == (2, True, True, "b")
+    assert (list(kwargs), kwargs["x"] is x, kwargs["flag"]) == (["x", "flag"], True, None)
 
 
 def test_no_accelerator_no_arguments_kept(no_accelerator):
     """Without an accelerator :class:`~torch.nn.DataParallel` ignores ``device_ids`` and ``dim``."""
-    wrapped = nn.DataParallel(nn.Linear(2, 3), [0, 1], 1, dim=1)
+    wrapped, x = nn.DataParallel(nn.Identity(), [0, "no device"], 1, dim=1), torch.rand(3, 4)
 
     assert wrapped.device_ids == []
-    assert not hasattr(wrapped, "output_device")
-    assert not hasattr(wrapped, "dim")
+    assert [hasattr(wrapped, name) for name in ("output_device", "dim")] == [False, False]
+    assert wrapped(x) is x
 
 
 def test_four_steps_in_order(no_accelerator):
@@ -112,15 +119,15 @@ def test_four_steps_in_order(no_accelerator):
 
     outputs = wrapped(torch.tensor([1.0, 2.0, 4.0]), scale=3)
 
-    assert [output.tolist() for output in outputs] == [[3.0, 6.0], [12.0]]
+    assert (type(outputs), [output.tolist() for output in outputs]) == (tuple, [[3.0, 6.0], [12.0]])
     assert wrapped.steps == [("scatter", [4, 5]), ("replicate", [4, 5]), ("parallel_apply", 2), ("gather", 5)]
 
 
 def test_no_more_replicas_than_pieces(no_accelerator):
     """If a batch has fewer rows than devices, ``DataParallel`` uses only as many devices as rows."""
-    for rows, args, kwargs in [(1, (torch.rand(1, 2),), {}), (2, (), {"input": torch.rand(2, 2)})]:
-        wrapped = Steps(nn.Linear(2, 3), [4, 5, 6])
-        assert len(wrapped(*args, **kwargs)) == rows
+    for rows, named in [(1, False), (1, True), (2, False), (2, True)]:
+        wrapped, x = Steps(nn.Linear(2, 3), [4, 5, 6]), torch.rand(rows, 2)
+        assert len(wrapped(input=x) if named else wrapped(x)) == rows
         assert wrapped.steps[1:3] == [("replicate", [4, 5][:rows]), ("parallel_apply", rows)]
 
 
@@ -129,12 +136,12 @@ def test_one_device_needs_no_replicas(no_accelerator):
     wrapped = Steps(nn.Bilinear(2, 4, 3), [4])
     x, y = torch.rand(5, 2), torch.rand(5, 4)
     wrapped.module.forward = lambda input1, input2=None: (input1, input2)
-    wrapped.module.register_forward_hook(lambda module, args, output: (*output, "hooked"))
+    wrapped.module.register_forward_hook(lambda module, args, output: (*output, module))
 
     output = wrapped(x, input2=y)
 
     assert [piece.tolist() for piece in output[:2]] == [x.tolist(), y.tolist()]
-    assert (output[0] is x, output[1] is y, output[2]) == (False, False, "hooked")
+    assert (output[0] is x, output[1] is y, output[2] is wrapped.module) == (False, False, True)
     assert wrapped.steps == [("scatter", [4])]
 
 
@@ -149,33 +156,38 @@ def test_one_device_keeps_what_forward_assigns(no_accelerator):
 
         def forward(self, x):
             self.calls += 1
-            return x.sum()
+            self.total = x.sum()
+            return self.total
 
     net = Counter()
     output = Steps(net, [4])(torch.tensor([2.0, 3.0]))
 
-    assert net.calls == 1
+    assert (net.calls, net.total is output) == (1, True)
     assert torch.equal(output, torch.tensor(5.0))
 
 
 def test_without_inputs_one_replica_runs(no_accelerator):
     """:class:`~torch.nn.DataParallel` called without inputs runs the module once, on the first device."""
-    wrapped = Steps(nn.Identity(), [4, 5])
-    wrapped.module.forward = lambda: "output"
+    ran = []
+    wrapped = Steps(nn.Identity(), [5, 4])
+    wrapped.module.forward = lambda: ran.append("once") or "output"
 
-    assert wrapped() == ["output"]
+    assert wrapped() == ("output",)
+    assert wrapped.steps[1] == ("replicate", [5])
     assert Steps(wrapped.module, [4])() == "output"
-    assert wrapped.steps[1] == ("replicate", [4])
+    assert ran == ["once", "once"]
 
 
 def test_all_tensors_belong_on_the_first_device(no_accelerator):
     """Calling ``DataParallel`` raises ``RuntimeError`` for a parameter or buffer not on ``device_ids[0]``."""
-    parameter, buffer = nn.Sequential(nn.Linear(2, 3)), nn.Sequential(nn.Linear(2, 3))
-    parameter[0].lost = nn.Parameter(torch.rand(2, device="meta"))
-    buffer[0].register_buffer("lost", torch.rand(2, device="meta"))
+    lost, nets = torch.rand(2, device="meta"), [nn.Sequential(nn.Linear(2, 3)) for _ in range(4)]
+    nets[0][0].lost = nn.Parameter(lost)
+    nets[1][0].lost = nn.Parameter(lost, requires_grad=False)
+    nets[2][0].register_buffer("lost", lost)
+    nets[3][0].register_buffer("lost", lost, persistent=False)
 
-    for net in (parameter, buffer):
-        wrapped = Steps(net, [4, 5])
+    for net, devices in itertools.product(nets, ([4], [4, 5])):
+        wrapped = Steps(net, devices)
         with pytest.raises(RuntimeError, match=r"on device cpu \(device_ids\[0\]\) but .* on device: meta"):
             wrapped(torch.rand(3, 2))
         assert wrapped.steps == []
@@ -197,8 +209,9 @@ def test_the_wrapper_scatters_along_its_dim():
 @pytest.mark.since("2.1")
 def test_the_function_needs_an_accelerator(no_accelerator):
     """:func:`~torch.nn.parallel.data_parallel` raises ``RuntimeError`` without an accelerator."""
-    with pytest.raises(RuntimeError, match="device type could not be determined"):
-        data_parallel(nn.Linear(2, 3), torch.rand(4, 2))
+    for devices in (None, [0]):
+        with pytest.raises(RuntimeError, match="device type could not be determined"):
+            data_parallel(nn.Linear(2, 3), torch.rand(4, 2), devices)
 
 
 @pytest.mark.before("2.1")
@@ -210,17 +223,14 @@ def test_the_function_once_tripped(no_accelerator):
 
 @pytest.mark.needs("cuda")
 def test_one_device_takes_the_module_in():
-    """With one device :class:`~torch.nn.DataParallel` moves the module when constructed, inputs when
-    called.
-    """
+    """With one device ``DataParallel`` moves the module when constructed, inputs when called."""
     net = nn.Linear(2, 3)
     wrapped = nn.DataParallel(net, device_ids=[0])
     assert str(net.weight.device) == "cuda:0"
 
     output = wrapped(torch.rand(4, 2))
 
-    assert str(output.device) == "cuda:0"
-    assert output.shape == (4, 3)
+    assert (str(output.device), output.shape) == ("cuda:0", (4, 3))
 
 
 @pytest.mark.needs("cuda")
@@ -232,8 +242,7 @@ def test_defaults_are_every_device_and_the_first():
     wrapped = nn.DataParallel(nn.Linear(2, 3))
 
     assert wrapped.device_ids == list(range(torch.cuda.device_count()))
-    assert wrapped.output_device == 0
-    assert wrapped.dim == 0
+    assert (wrapped.output_device, wrapped.dim) == (0, 0)
 
 
 @pytest.mark.needs("cuda")
@@ -268,10 +277,8 @@ def test_the_function_calls_the_module():
 
 @pytest.mark.needs("cuda")
 def test_the_function_does_not_move_the_module():
-    """:func:`~torch.nn.parallel.data_parallel` raises ``RuntimeError`` if the module is not on the first
+    """:func:`~torch.nn.parallel.data_parallel` raises ``RuntimeError`` for a module not on the first
     device.
-
-    It raises ``RuntimeError``, also for a single device.
     """
     with pytest.raises(RuntimeError, match=r"on device cuda:0 \(device_ids\[0\]\) but .* on device: cpu"):
         data_parallel(nn.Linear(2, 3), torch.rand(4, 2), [0])
@@ -280,10 +287,7 @@ def test_the_function_does_not_move_the_module():
 @pytest.mark.needs("cuda")
 @pytest.mark.claim("N5-28")
 def test_gradients_of_replicas_are_summed():
-    """:class:`~torch.nn.DataParallel` sums the gradients of all replicas; it does not average them.
-
-    A device named twice gets two replicas, so one device is enough to see it.
-    """
+    """:class:`~torch.nn.DataParallel` sums the gradients of all replicas; it does not average them."""
     net = nn.Linear(2, 1, bias=False).cuda()
     wrapped = nn.DataParallel(net, device_ids=[0, 0])
 
@@ -294,10 +298,9 @@ def test_gradients_of_replicas_are_summed():
 
 @pytest.mark.needs("cuda")
 def test_attributes_set_in_forward_are_lost():
-    """With replicas of :class:`~torch.nn.DataParallel`, attributes that ``forward`` sets on ``self`` are
-    lost.
+    """With replicas of ``DataParallel``, attributes that ``forward`` sets on ``self`` are lost.
 
-    It is set on a replica. Return it with the output, or write into a buffer in place.
+    They are set on a replica. Return it with the output, or write into a buffer in place.
     """
 
     class Counter(nn.Module):
@@ -364,8 +367,7 @@ def test_the_batch_is_split_over_the_devices():
     output = nn.DataParallel(net, device_ids=[0, 1])(torch.rand(5, 2))
 
     assert sorted(pieces) == [("cuda:0", 3), ("cuda:1", 2)]
-    assert str(output.device) == "cuda:0"
-    assert output.shape == (5, 3)
+    assert (str(output.device), output.shape) == ("cuda:0", (5, 3))
 
 
 @pytest.mark.needs("cuda", 2)
@@ -377,8 +379,7 @@ def test_gradients_end_on_the_first_device():
 
     wrapped(torch.tensor([[1.0, 2.0], [3.0, 5.0]])).sum().backward()
 
-    assert str(net.weight.grad.device) == "cuda:0"
-    assert net.weight.grad.tolist() == [[4.0, 7.0]]
+    assert (str(net.weight.grad.device), net.weight.grad.tolist()) == ("cuda:0", [[4.0, 7.0]])
 
 
 @pytest.mark.needs("cuda", 2)
@@ -396,5 +397,4 @@ def test_buffers_of_the_first_device_stay():
 
     nn.DataParallel(net, device_ids=[0, 1])(torch.tensor([[1.0], [3.0], [10.0], [20.0]]))
 
-    assert net.running_mean.tolist() == [2.0]
-    assert net.num_batches_tracked.item() == 1
+    assert (net.running_mean.tolist(), net.num_batches_tracked.item()) == ([2.0], 1)

@@ -45,15 +45,17 @@ def test_tensors_in_containers_are_cut():
     """:class:`~torch.nn.DataParallel` splits and gathers the tensors inside tuples, lists and dicts."""
     pieces = []
     net = nn.Identity()
-    net.register_forward_pre_hook(lambda _, args: pieces.append([len(args[0]["x"]), len(args[0]["y"][0])]))
-    batch = {"x": torch.tensor([1.0, 2.0, 3.0]), "y": [torch.tensor([4.0, 5.0, 6.0])]}
+    net.register_forward_pre_hook(lambda _, args: pieces.append([len(x) for x in tensors(args[0])]))
+    x, y, z = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
 
-    output = nn.DataParallel(net, device_ids=[0, 0])(batch)
+    def tensors(batch):
+        return batch["x"], batch["y"][0], batch["z"][0]
 
-    assert sorted(pieces) == [[1, 1], [2, 2]]
-    assert list(output) == ["x", "y"]
-    assert output["x"].tolist() == [1.0, 2.0, 3.0]
-    assert [y.tolist() for y in output["y"]] == [[4.0, 5.0, 6.0]]
+    output = nn.DataParallel(net, device_ids=[0, 0])({"x": x, "y": [y], "z": (z,)})
+
+    assert sorted(pieces) == [[1, 1, 1], [2, 2, 2]]
+    assert {name: type(value) for name, value in output.items()} == {"x": torch.Tensor, "y": list, "z": tuple}
+    assert [tensor.tolist() for tensor in tensors(output)] == [x.tolist(), y.tolist(), z.tolist()]
 
 
 @pytest.mark.needs("cuda")

@@ -22,7 +22,8 @@ def test_all_ranks_start_equal(ranks):
     """
 
     def wrap(rank):
-        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+        net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1, dtype=torch.float64)))
+        net.scale = nn.Parameter(torch.rand(2))
         net[0].bias.requires_grad_(False)
         before = [p.tolist() for p in net.parameters()]
         DDP(net)
@@ -41,11 +42,13 @@ def test_init_sync_can_be_left_out(ranks):
     """``DistributedDataParallel(init_sync=False)`` lets every rank start with its own parameters."""
 
     def wrap(rank):
-        net = nn.Linear(2, 1, bias=False)
-        nn.init.constant_(net.weight, rank + 5.0)
-        return DDP(net, init_sync=False).module.weight.tolist()
+        net = nn.Sequential(nn.Linear(1, 1))
+        net.scale = nn.Parameter(torch.tensor([rank + 5.0]))
+        nn.init.constant_(net[0].weight, rank + 7.0)
+        nn.init.constant_(net[0].bias, rank + 9.0).requires_grad_(False)
+        return [p.item() for p in DDP(net, init_sync=False).module.parameters()]
 
-    assert ranks(wrap) == [[[5.0, 5.0]], [[6.0, 6.0]]]
+    assert ranks(wrap) == [[5.0, 7.0, 9.0], [6.0, 8.0, 10.0]]
 
 
 def test_it_is_in_nn_parallel():
@@ -56,6 +59,7 @@ def test_it_is_in_nn_parallel():
     assert nn.DataParallel is nn.parallel.DataParallel
     assert nn.parallel.DistributedDataParallel is nn.parallel.distributed.DistributedDataParallel
     assert not hasattr(nn, "DistributedDataParallel")
+    assert "torch.nn.DistributedDataParallel" in nn.SyncBatchNorm.__doc__
 
 
 @pytest.mark.needs("distributed")
@@ -67,18 +71,19 @@ def test_parameters_are_kept(ranks):
     """
 
     def train(rank):
-        net = nn.Linear(1, 1)
-        weight, bias = net.weight, net.bias
-        optimizer = torch.optim.SGD([weight, bias], lr=0.5)
-        nn.init.constant_(weight, 4.0)
-        nn.init.constant_(bias, 2.0)
+        net = nn.Sequential(nn.Linear(1, 1))
+        net[0].scale = nn.Parameter(torch.tensor(9.0), requires_grad=False)
+        before = list(net.parameters())
+        optimizer = torch.optim.SGD(before, lr=0.5)
+        nn.init.constant_(net[0].weight, 4.0)
+        nn.init.constant_(net[0].bias, 2.0)
         model = DDP(net)
         model(torch.tensor([[rank + 1.0]])).sum().backward()
         optimizer.step()
-        kept = model.module.weight is weight and model.module.bias is bias
-        return kept, weight.item(), bias.item()
+        kept = [new is old for new, old in zip(model.module.parameters(), before, strict=True)]
+        return kept, [p.item() for p in before]
 
-    assert ranks(train) == [(True, 3.25, 1.5)] * 2
+    assert ranks(train) == [([True, True, True], [3.25, 1.5, 9.0])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -93,12 +98,17 @@ def test_state_dict_keys_start_with_module(ranks):
     """
 
     def wrap(rank):
-        model = DDP(nn.Sequential(nn.BatchNorm1d(3, affine=False), nn.Linear(3, 1)))
-        return list(model.state_dict()), [name for name, _ in model.named_parameters()]
+        net = nn.Linear(3, 1)
+        net.bias.requires_grad_(False)
+        net.norm = nn.BatchNorm1d(3)
+        model = DDP(net)
+        names = [name for name, _ in model.named_parameters()]
+        return list(model.state_dict()), names, list(model.module.state_dict())
 
-    buffers = [f"module.0.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")]
-    parameters = ["module.1.weight", "module.1.bias"]
-    assert ranks(wrap) == [([*buffers, *parameters], parameters)] * 2
+    parameters = ["weight", "bias", "norm.weight", "norm.bias"]
+    plain = [*parameters, "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]
+    prefixed = [f"module.{name}" for name in plain]
+    assert ranks(wrap) == [(prefixed, prefixed[:4], plain)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -113,13 +123,17 @@ def test_get_model_state_dict_drops_module(ranks):
         from torch.distributed.checkpoint.state_dict import get_model_state_dict, set_model_state_dict
 
         net = nn.Linear(2, 1, bias=False)
-        net.register_buffer("mean", torch.tensor(7.0))
+        net.layer = nn.Linear(1, 1, bias=False).requires_grad_(False)
+        net.layer.register_buffer("mean", torch.tensor(7.0))
         model = DDP(net)
-        given = {"weight": torch.tensor([[3.0, 5.0]]), "mean": torch.tensor(9.0)}
+        weight, other = torch.tensor([[3.0, 5.0]]), torch.tensor([[11.0]])
+        given = {"weight": weight, "layer.weight": other, "layer.mean": torch.tensor(9.0)}
         set_model_state_dict(model, given)
-        return list(get_model_state_dict(model)), net.weight.tolist(), net.mean.item()
+        states = get_model_state_dict(model), net.state_dict()
+        return [{name: value.tolist() for name, value in state.items()} for state in states]
 
-    assert ranks(wrap) == [(["weight", "mean"], [[3.0, 5.0]], 9.0)] * 2
+    given = {"weight": [[3.0, 5.0]], "layer.weight": [[11.0]], "layer.mean": 9.0}
+    assert ranks(wrap) == [[given, given]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -131,10 +145,10 @@ def test_attributes_are_found_on_module(ranks):
     """
 
     def wrap(rank):
-        net = nn.Linear(2, 3)
-        net.scale = 5
+        net = nn.BatchNorm1d(3)
+        net.scale, net.head = 5, nn.Linear(3, 1)
         model = DDP(net)
-        for name in ("scale", "weight", "reset_parameters"):
+        for name in ("scale", "weight", "running_mean", "head", "reset_parameters"):
             with pytest.raises(AttributeError, match=f"'DistributedDataParallel' object has no .* '{name}'"):
                 getattr(model, name)
         return model.module is net, model.module.scale
@@ -151,12 +165,12 @@ def test_a_state_dict_of_a_rank_fits_elsewhere(ranks):
         model(torch.rand(4, 2)).sum().backward()
         return model.module.state_dict()
 
-    first, _ = ranks(save)
-    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    for saved in ranks(save):
+        net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
 
-    assert str(net.load_state_dict(first)) == "<All keys matched successfully>"
-    assert [torch.equal(value, first[name]) for name, value in net.state_dict().items()] == [True] * 7
-    assert net[1].num_batches_tracked.item() == 1
+        assert str(net.load_state_dict(saved)) == "<All keys matched successfully>"
+        assert [torch.equal(value, saved[name]) for name, value in net.state_dict().items()] == [True] * 7
+        assert net[1].num_batches_tracked.item() == 1
 
 
 @pytest.mark.needs("distributed")
@@ -171,13 +185,14 @@ def test_arguments_are_not_split(ranks):
         calls = []
 
         class Net(nn.Linear):
-            def forward(self, *args, **kwargs):
-                calls.append((args[0].tolist(), args[1:], kwargs))
+            def forward(self, x, pair, *, mask, flag):
+                calls.append([x.tolist(), pair[0].tolist(), pair[1], mask.tolist(), flag])
                 return "output"
 
-        return DDP(Net(1, 1))(torch.tensor([rank, 7, 8]), [5, 6], "b", flag=True), calls
+        model, x, mask = DDP(Net(1, 1)), torch.tensor([rank, 7, 8]), torch.tensor([[3], [rank]])
+        return model(x, [torch.tensor([rank, 5]), "b"], mask=mask, flag=True), calls
 
-    assert ranks(run) == [("output", [([rank, 7, 8], ([5, 6], "b"), {"flag": True})]) for rank in (0, 1)]
+    assert ranks(run) == [("output", [[[r, 7, 8], [r, 5], "b", [[3], [r]], True]]) for r in (0, 1)]
 
 
 @pytest.mark.needs("distributed")
@@ -192,15 +207,17 @@ def test_hooks_run_on_every_rank(ranks):
         def hook(module, args, output):
             calls.append((type(module).__name__, args[0].item()))
 
-        model = DDP(nn.Linear(1, 1))
+        net = nn.Linear(1, 1)
+        net.register_forward_hook(hook)
+        model = DDP(net)
         model.register_forward_hook(hook)
         model.module.register_forward_hook(hook)
         model(torch.tensor([[rank + 1.0]]))
         return calls
 
     assert ranks(run) == [
-        [("Linear", 1.0), ("DistributedDataParallel", 1.0)],
-        [("Linear", 2.0), ("DistributedDataParallel", 2.0)],
+        [("Linear", 1.0), ("Linear", 1.0), ("DistributedDataParallel", 1.0)],
+        [("Linear", 2.0), ("Linear", 2.0), ("DistributedDataParallel", 2.0)],
     ]
 
 
@@ -209,10 +226,13 @@ def test_mode_reaches_the_module(ranks):
     """``train()`` and ``eval()`` on ``DistributedDataParallel`` also set the mode of the wrapped module."""
 
     def run(rank):
-        model = DDP(nn.Linear(1, 1))
-        return model.eval() is model, model.module.training, model.train() is model, model.module.training
+        def modes(returned):
+            return returned is model, [module.training for module in model.modules()]
 
-    assert ranks(run) == [(True, False, True, True)] * 2
+        model = DDP(nn.Sequential(nn.Linear(1, 1)))
+        return modes(model.eval()), modes(model.train()), modes(model.train(False))
+
+    assert ranks(run) == [((True, [False] * 3), (True, [True] * 3), (True, [False] * 3))] * 2
 
 
 @pytest.mark.needs("distributed")

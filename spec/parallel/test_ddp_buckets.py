@@ -4,6 +4,9 @@ Gradients do not travel one by one: they are put together in buckets. A bucket i
 its gradients are there, while backward goes on.
 """
 
+import itertools
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -42,7 +45,8 @@ def test_the_first_backward_has_one_bucket(ranks):
         return exchanged
 
     assert ranks(train, False, False) == [["abc", "c", "b", "a"]] * 2
-    assert [first for first, *_ in ranks(train, True, True)] == ["abc", "abc"]
+    for unused in (True, False):
+        assert [first for first, *_ in ranks(train, unused, True)] == ["abc", "abc"]
     assert ranks(train, True, False) == [["c", "b", "a", "c", "b", "a"]] * 2
 
 
@@ -66,14 +70,14 @@ def test_buckets_follow_the_backward(ranks):
         net = nn.Module()
         for name in "abc":
             net.register_parameter(name, nn.Parameter(torch.ones(1)))
-        net.forward = lambda x: x * net.b * net.c * net.a
+        net.forward = lambda x, order: math.prod([x, *(getattr(net, name) for name in order)])
         model = DDP(net, bucket_cap_mb=1e-6)
         model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
-        for _ in range(2):
-            model(torch.ones(1)).sum().backward()
+        for order in ("bca", "bca", "abc"):
+            model(torch.ones(1), order).sum().backward()
         return list(net._parameters), exchanged[1:]
 
-    assert ranks(train) == [(["a", "b", "c"], ["a", "c", "b"])] * 2
+    assert ranks(train) == [(["a", "b", "c"], ["a", "c", "b", "a", "c", "b"])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -93,20 +97,22 @@ def test_the_first_bucket_holds_one_mebibyte(ranks):
 
         exchanged = []
         net = nn.Module()
-        for name, mebibytes in {"a": 1, "b": 1, "c": 24, "d": 1}.items():
-            net.register_parameter(name, nn.Parameter(torch.ones(mebibytes, 2**18)))
-        net.forward = lambda x: x * net.a.mean() * net.b.mean() * net.c.mean() * net.d.mean()
+        for name, size in {"a": 1, "b": 1, "c": 25 * 2**18 - 1, "d": 1, "e": 2**18 - 1}.items():
+            net.register_parameter(name, nn.Parameter(torch.ones(size)))
+        net.forward = lambda x: x * net.a * net.b * net.c.mean() * net.d * net.e.mean()
         model = DDP(net)
         model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
         for _ in range(2):
             model(torch.ones(1)).sum().backward()
         return exchanged[1:]
 
-    assert ranks(train) == [["d", "cb", "a"]] * 2
+    assert ranks(train) == [["ed", "cb", "a"]] * 2
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "buckets"), [(None, ["c", "ba"]), (25, ["cba"]), (2, ["cb", "a"])], ids=["None", "25", "2"]
+    ("megabytes", "buckets"),
+    [(None, ["f", "edcba"]), (25, ["fedcba"]), (2, ["fed", "cb", "a"])],
+    ids=["None", "25", "2"],
 )
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.4")
@@ -126,9 +132,10 @@ def test_bucket_cap_mb_is_for_all_buckets(ranks, megabytes, buckets):
 
         exchanged = []
         net = nn.Module()
-        for name in "abc":
-            net.register_parameter(name, nn.Parameter(torch.ones(2**18)))
-        net.forward = lambda x: x * net.a * net.b * net.c
+        sizes = {"a": 1, "b": 1, "c": 2**19 - 1, "d": 1, "e": 2**18 - 1, "f": 2**18}
+        for name, size in sizes.items():
+            net.register_parameter(name, nn.Parameter(torch.ones(size)))
+        net.forward = lambda x: x * math.prod(p.mean() for p in net.parameters())
         model = DDP(net, bucket_cap_mb=megabytes)
         model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
         for _ in range(2):
@@ -139,7 +146,9 @@ def test_bucket_cap_mb_is_for_all_buckets(ranks, megabytes, buckets):
 
 
 @pytest.mark.parametrize(
-    ("megabytes", "expected"), [(1e-6, ["a"]), (25, ["abc"])], ids=["three buckets", "one bucket"]
+    ("megabytes", "expected"),
+    [(1e-6, ["a"] * 2), (2**-17, ["ab"] * 2), (25, ["abcd"] * 2)],
+    ids=["four buckets", "two buckets", "one bucket"],
 )
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.8")
@@ -159,13 +168,13 @@ def test_used_and_unused_in_one_bucket(ranks, megabytes, expected):
 
         exchanged = []
         net = nn.Module()
-        for name in "abc":
+        for name in "abcd":
             net.register_parameter(name, nn.Parameter(torch.ones(1)))
         net.forward = lambda x: x * net.a
         skip = {"find_unused_parameters": True, "skip_all_reduce_unused_params": True}
         model = DDP(net, bucket_cap_mb=megabytes, **skip)
         model.register_comm_hook({p: name for name, p in net.named_parameters()}, log)
-        for _ in range(1):
+        for _ in range(2):
             model(torch.ones(1)).sum().backward()
         return exchanged
 
@@ -183,14 +192,18 @@ def test_views_of_buckets_are_not_detached(ranks):
     def train(rank):
         model = DDP(nn.Linear(2, 3), gradient_as_bucket_view=True)
         model(torch.ones(1, 2)).sum().backward()
-        grad = model.module.weight.grad
-        with pytest.raises(RuntimeError, match="Can't detach views in-place"):
-            grad.detach_()
-        detached = grad.detach().tolist()
+        grads = [p.grad for p in model.parameters()]
+        for grad in grads:
+            with pytest.raises(RuntimeError, match="Can't detach views in-place"):
+                grad.detach_()
+        detached = [grad.detach().tolist() for grad in grads]
         model.zero_grad(set_to_none=False)
-        return detached, grad.tolist()
+        zeros = [grad.tolist() for grad in grads]
+        model.zero_grad()
+        return detached, zeros, model.module.weight.grad
 
-    assert ranks(train) == [([[1.0, 1.0]] * 3, [[0.0, 0.0]] * 3)] * 2
+    ones, zeros = [[[1.0, 1.0]] * 3, [1.0] * 3], [[[0.0, 0.0]] * 3, [0.0] * 3]
+    assert ranks(train) == [(ones, zeros, None)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -206,11 +219,13 @@ def test_copies_and_buckets_are_plain_by_default(ranks):
         plain, means = DDP(nn.Linear(1, 1)), []
         for options in ({}, {"batched_grad_copy": True}, {"lazy_bucket_allocation": True}):
             model = DDP(nn.Linear(1, 1), **options)
-            model(torch.tensor([[rank + 1.0]])).sum().backward()
-            means.append(model.module.weight.grad.item())
+            for factor in (1, 2):
+                model.zero_grad()
+                (factor * model(torch.tensor([[rank + 1.0]])).sum()).backward()
+                means.append([p.grad.item() for p in model.parameters()])
         return plain.batched_grad_copy, plain.lazy_bucket_allocation, means
 
-    assert ranks(train) == [(False, False, [1.5, 1.5, 1.5])] * 2
+    assert ranks(train) == [(False, False, [[1.5, 1.0], [3.0, 2.0]] * 3)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -258,15 +273,16 @@ def test_the_log_tells_nothing_of_a_static_graph(ranks):
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def train(rank, static):
-        model = DDP(nn.Linear(1, 1), find_unused_parameters=True, static_graph=static)
+    def train(rank, unused, static):
+        model = DDP(nn.Linear(1, 1), find_unused_parameters=unused, static_graph=static)
         for _ in range(12):
             model(torch.tensor([[rank + 1.0]])).sum().backward()
         data = model._get_ddp_logging_data()
         return data["find_unused_parameters"], data["iteration"] > 9, data.get("can_set_static_graph")
 
-    assert ranks(train, False) == [(1, True, None)] * 2
-    assert ranks(train, True) == [(1, True, None)] * 2
+    assert 'ddp_logging_data.get("can_set_static_graph")' in DDP.__doc__
+    for unused, static in itertools.product((True, False), repeat=2):
+        assert ranks(train, unused, static) == [(unused, True, None)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -277,7 +293,7 @@ def test_gradients_that_were_none_are_copied(ranks):
     views. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def train(rank, set_to_none):
+    def train(rank, options):
         class Log(TorchDispatchMode):
             def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
                 seen.append(str(operation.overloadpacket))
@@ -285,14 +301,14 @@ def test_gradients_that_were_none_are_copied(ranks):
 
         model = DDP(nn.Linear(2, 3), gradient_as_bucket_view=True)
         for _ in range(3):
-            model.zero_grad(set_to_none=set_to_none)
+            model.zero_grad(**options)
             loss, seen = model(torch.ones(1, 2)).sum(), []
             with Log():
                 loss.backward()
         return seen.count("aten.mul"), seen.count("aten.add_")
 
-    assert ranks(train, True) == [(2, 0), (2, 0)]
-    assert ranks(train, False) == [(0, 2), (0, 2)]
+    assert ranks(train, {}) == [(2, 0), (2, 0)]
+    assert ranks(train, {"set_to_none": False}) == [(0, 2), (0, 2)]
 
 
 @pytest.mark.needs("distributed")

@@ -31,23 +31,27 @@ def test_buffers_follow_rank_0(ranks):
     """By default a :class:`DDP <torch.nn.parallel.DistributedDataParallel>` call starts with rank 0's
     buffers, unless the last call was in ``no_grad`` or ``no_sync``.
 
-    So does the first call. Statistics gathered on other ranks are lost. Where they should count, use
-    :class:`~torch.nn.SyncBatchNorm`.
+    So does the first call. Statistics of other ranks are lost: :class:`~torch.nn.SyncBatchNorm` counts them.
     """
 
     def run(rank):
-        norm = nn.BatchNorm1d(1, momentum=0.5)
-        model = DDP(norm)
-        norm.running_mean += rank
-        norm.num_batches_tracked += rank * 10
-        means = []
-        for mode in (False, True, False):
-            model.train(mode)
-            model(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
-            means.append(norm.running_mean.item())
-        return means, norm.num_batches_tracked.item()
+        def count(net, args):
+            starts.append([net.steps.item(), net.norm.running_mean.item()])
+            net.steps += rank + 1
+            net.norm.running_mean += rank + 1
 
-    assert ranks(run) == [([0.0, 0.5, 0.5], 1), ([0.0, 5.5, 0.5], 1)]
+        starts, net, loud = [], nn.Linear(1, 1), torch.enable_grad()
+        net.register_buffer("steps", torch.tensor(0), persistent=False)
+        net.norm = nn.BatchNorm1d(1)
+        net.register_forward_pre_hook(count)
+        model = DDP(net)
+        net.steps += rank
+        for mode in (loud, torch.no_grad(), loud, model.no_sync(), loud, loud):
+            with mode:
+                model.train(len(starts) % 4 != 0)(torch.ones(1, 1))
+        return starts
+
+    assert ranks(run) == [[[n, n] for n in counts] for counts in ([0, 1, 2, 3, 4, 5], [0, 1, 3, 3, 5, 5])]
 
 
 @pytest.mark.needs("distributed")
@@ -76,27 +80,25 @@ def test_after_no_grad_buffers_stay_local(ranks):
 
 @pytest.mark.needs("distributed")
 def test_buffers_may_stay_local(ranks):
-    """With ``broadcast_buffers=False`` in ``DistributedDataParallel``, each rank keeps its own buffer
-    updates.
-    """
+    """``DistributedDataParallel(broadcast_buffers=False)`` lets each rank keep its own updates of buffers."""
 
     def run(rank):
-        norm = nn.BatchNorm1d(1, momentum=0.5)
-        model = DDP(norm, broadcast_buffers=False)
-        norm.num_batches_tracked += rank * 10
-        for _ in range(2):
-            model(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
-        return norm.running_mean.item(), norm.num_batches_tracked.item()
+        net = nn.Sequential(nn.BatchNorm1d(1, momentum=0.5))
+        net.register_buffer("steps", torch.tensor(3), persistent=False)
+        model = DDP(net, broadcast_buffers=False)
+        net.steps += rank
+        for mode in (True, True, False):
+            model.train(mode)(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
+        return [buffer.item() for buffer in net.buffers()]
 
-    assert ranks(run) == [(0.75, 2), (8.25, 12)]
+    assert ranks(run) == [[3, 0.75, 1.75, 2], [4, 8.25, 1.75, 2]]
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.1")
 def test_local_buffers_start_local(ranks):
-    """``DistributedDataParallel(broadcast_buffers=False)`` starts every rank with its own buffers.
-
-    See :pull:`100729`.
+    """``DistributedDataParallel(broadcast_buffers=False)`` starts every rank with its own buffers
+    (:pull:`100729`).
     """
 
     def wrap(rank):
@@ -131,16 +133,17 @@ def test_forward_sync_buffers_is_about_forward(ranks):
     """
 
     def run(rank):
-        net = nn.BatchNorm1d(1, momentum=0.5)
-        net.running_mean.fill_(rank + 5.0)
+        net = nn.Sequential(nn.BatchNorm1d(1, momentum=0.5))
+        net[0].running_mean.fill_(rank + 5.0)
+        net.register_buffer("steps", torch.tensor(rank + 3), persistent=False)
         model = DDP(net, forward_sync_buffers=False)
-        start = net.running_mean.item()
-        net.num_batches_tracked += rank * 10
-        for _ in range(2):
-            model(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
-        return start, net.running_mean.item(), net.num_batches_tracked.item()
+        start = net[0].running_mean.item(), net.steps.item()
+        net.steps += rank
+        for mode in (True, True, False):
+            model.train(mode)(torch.tensor([[rank * 10.0], [rank * 10.0 + 2.0]]))
+        return start, net[0].running_mean.item(), net.steps.item()
 
-    assert ranks(run) == [(5.0, 2.0, 2), (5.0, 9.5, 12)]
+    assert ranks(run) == [((5.0, 3), 2.0, 3), ((5.0, 3), 9.5, 4)]
 
 
 @pytest.mark.needs("distributed")
@@ -152,13 +155,17 @@ def test_broadcast_buffers_is_deprecated(ranks):
         seen = []
         for old, new in ((False, True), (True, False)):
             with pytest.warns(FutureWarning, match="`broadcast_buffers` is deprecated. Use `forward_sync_"):
-                model = DDP(nn.Linear(2, 3), broadcast_buffers=old)
+                model = DDP(nn.BatchNorm1d(1), broadcast_buffers=old)
             with pytest.warns(FutureWarning, match="Both `broadcast_buffers` and `forward_sync_buffers` wer"):
-                both = DDP(nn.Linear(2, 3), broadcast_buffers=old, forward_sync_buffers=new)
-            seen += [model.forward_sync_buffers, both.forward_sync_buffers]
-        return [*seen, DDP(nn.Linear(2, 3)).forward_sync_buffers]
+                both = DDP(nn.BatchNorm1d(1), broadcast_buffers=old, forward_sync_buffers=new)
+            for each in (model, both):
+                each.module.running_mean += rank
+                each.eval()(torch.ones(2, 1))
+                seen.append((each.forward_sync_buffers, each.module.running_mean.item()))
+        return seen
 
-    assert ranks(wrap) == [[False, True, True, False, True]] * 2
+    synced = (True, 0.0)
+    assert ranks(wrap) == [[(False, mean), synced, synced, (False, mean)] for mean in (0.0, 1.0)]
 
 
 @pytest.mark.needs("distributed")
@@ -175,13 +182,15 @@ def test_later_buffers_follow_as_well(ranks):
             net.register_buffer(name, torch.tensor(4.0))
         model = DDP(net)
         net.register_buffer("added", torch.tensor(rank + 5.0))
+        net.part = nn.Module()
+        net.part.register_buffer("inner", torch.tensor(rank + 2), persistent=False)
         for name in wrap_with:
             setattr(net, name, torch.tensor(rank + 7.0))
         model(torch.ones(1, 1))
         return [buffer.item() for buffer in net.buffers()]
 
-    assert ranks(run, ["replaced"]) == [[7.0, 5.0], [7.0, 5.0]]
-    assert ranks(run, []) == [[5.0], [6.0]]
+    assert ranks(run, ["replaced"]) == [[7.0, 5.0, 2], [7.0, 5.0, 2]]
+    assert ranks(run, []) == [[5.0, 2], [6.0, 3]]
 
 
 @pytest.mark.needs("distributed")
@@ -207,13 +216,12 @@ def test_without_init_sync_buffers_differ(ranks, mode):
 
 @pytest.mark.needs("distributed")
 def test_only_buffers_make_a_call_wait(ranks):
-    """A ``DDP`` call waits for rank 0 if the module has buffers; without buffers it waits for no rank.
-
-    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """A :class:`DDP <torch.nn.parallel.DistributedDataParallel>` call waits for rank 0 if the module has
+    buffers; without buffers it waits for no rank.
     """
 
     def run(rank, net):
-        group, model = dist.new_group(), DDP(net)
+        group, model = dist.new_group(), DDP(net).train(net.training)
         call = threading.Thread(target=model, args=(torch.ones(2, 1),))
         if rank == 0:
             dist.barrier(group)
@@ -227,29 +235,30 @@ def test_only_buffers_make_a_call_wait(ranks):
         return waits
 
     assert ranks(run, nn.BatchNorm1d(1)) == [False, True]
+    assert ranks(run, nn.BatchNorm1d(1).eval()) == [False, True]
     assert ranks(run, nn.Linear(1, 1)) == [False, False]
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.13")
 def test_broadcast_buffers_is_none_by_default(ranks):
-    """``DDP`` gives no warning for ``broadcast_buffers=None``, its default, and broadcasts buffers.
-
-    See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    """:class:`DDP <torch.nn.parallel.DistributedDataParallel>` gives no warning for
+    ``broadcast_buffers=None``, its default, and broadcasts buffers.
     """
 
     def run(rank, options):
         net = nn.Linear(1, 1)
-        net.register_buffer("mean", torch.tensor(4.0))
+        net.register_buffer("mean", torch.tensor(rank + 4.0))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             model = DDP(net, **options)
+        start = net.mean.item()
         net.mean.fill_(rank + 5.0)
         model(torch.ones(1, 1))
-        return net.mean.item()
+        return start, net.mean.item()
 
-    assert ranks(run, {}) == [5.0, 5.0]
-    assert ranks(run, {"broadcast_buffers": None}) == [5.0, 5.0]
+    assert ranks(run, {}) == [(4.0, 5.0)] * 2
+    assert ranks(run, {"broadcast_buffers": None}) == [(4.0, 5.0)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -295,10 +304,7 @@ def test_two_calls_before_one_backward_raised(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
 def test_local_buffers_allow_two_calls(ranks, mode):
-    """``DDP(broadcast_buffers=False)`` allows two calls before one ``backward()`` with BatchNorm.
-
-    See :class:`~torch.nn.parallel.DistributedDataParallel`.
-    """
+    """``DistributedDataParallel(broadcast_buffers=False)`` allows two calls of BatchNorm before backward."""
 
     def train(rank, mode):
         net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1).train(mode))
@@ -320,25 +326,21 @@ def test_transforms_refuse_to_hand_out_buffers(ranks, transform):
     derivative (:issue:`130932`, :issue:`102197`).
     """
 
-    def derive(rank, transform, broadcast):
-        class Net(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.weight = nn.Parameter(torch.tensor(3.0))
-                self.register_buffer("steps", torch.tensor(0.0))
-
-            def forward(self, x):
-                return x**2 * self.weight
-
-        model = DDP(Net(), broadcast_buffers=broadcast)
-        x = torch.tensor(rank + 1.0)
+    def derive(rank, transform, broadcast, wrapped):
+        net, x = nn.Module(), torch.tensor(rank + 1.0)
+        net.weight = nn.Parameter(torch.tensor(3.0))
+        net.register_buffer("steps", torch.tensor(0.0))
+        net.forward = lambda x: x**2 * net.weight
+        model = DDP(net, broadcast_buffers=broadcast)
+        model = model if wrapped else model.module
         if transform == "jvp":
             return torch.func.jvp(model, (x,), (torch.tensor(1.0),))[1].item()
         return getattr(torch.func, transform)(model)(x).item()
 
-    assert ranks(derive, transform, False) == [6.0, 12.0]
+    assert ranks(derive, transform, False, True) == [6.0, 12.0]
+    assert ranks(derive, transform, True, False) == [6.0, 12.0]
     with pytest.raises(RuntimeError, match="would mutate a captured Tensor"):
-        ranks(derive, transform, True)
+        ranks(derive, transform, True, True)
 
 
 @pytest.mark.needs("distributed")
@@ -359,24 +361,25 @@ def test_gloo_knows_no_int16(ranks):
     assert ranks(wrap) == [[5]] * 2
 
 
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128], ids=str)
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
-def test_gloo_knows_complex_buffers(ranks):
+def test_gloo_knows_complex_buffers(ranks, dtype):
     """``DistributedDataParallel`` over gloo copies complex buffers of rank 0, such as ``freqs_cis``, to all.
 
     It does so at the start and before a call.
     """
 
-    def wrap(rank):
+    def wrap(rank, dtype):
         net = nn.Linear(2, 3)
-        net.register_buffer("freqs_cis", torch.tensor([complex(rank + 5, rank + 7)]))
+        net.register_buffer("freqs_cis", torch.tensor([complex(rank + 5, rank + 7)], dtype=dtype))
         model = DDP(net)
         first = net.freqs_cis.tolist()
         net.freqs_cis *= rank + 2
         model(torch.ones(1, 2))
         return first, net.freqs_cis.tolist()
 
-    assert ranks(wrap) == [([5 + 7j], [10 + 14j])] * 2
+    assert ranks(wrap, dtype) == [([5 + 7j], [10 + 14j])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -387,6 +390,10 @@ def test_gloo_knows_bool_buffers(ranks):
     def wrap(rank):
         net = nn.Linear(2, 3)
         net.register_buffer("mask", torch.tensor([rank == 0, rank == 1, True]))
-        return DDP(net).module.mask.tolist()
+        model = DDP(net)
+        start = net.mask.tolist()
+        net.mask[2] = rank == 1
+        model(torch.ones(1, 2))
+        return start, net.mask.tolist()
 
-    assert ranks(wrap) == [[True, False, True]] * 2
+    assert ranks(wrap) == [([True, False, True], [True, False, False])] * 2
