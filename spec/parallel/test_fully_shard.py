@@ -372,7 +372,7 @@ def test_other_methods_see_shards(ranks):
 
         class Net(nn.Linear):
             def shape(self):
-                return hasattr(self.weight, "to_local")
+                return hasattr(self.weight, "to_local"), len(self.weight), len(self.bias)
 
         net = fully_shard(Net(2, 3))
         before = net.shape()
@@ -381,7 +381,7 @@ def test_other_methods_see_shards(ranks):
             register_fsdp_forward_method(net, "missing")
         return before, net.shape()
 
-    assert ranks(call) == [(True, False)] * 2
+    assert ranks(call) == [((True, 3, 3), (False, 3, 3))] * 2
 
 
 @pytest.mark.needs("distributed")

@@ -227,14 +227,16 @@ def test_at_least_one_input_buffer(ranks, number, error, message):
         net = fully_shard(nn.Linear(1, 2))
         with pytest.raises(error, match=message):
             net.set_reduce_scatter_max_input_buffers(number)
-        return net.set_reduce_scatter_max_input_buffers(2)
+        return [net.set_reduce_scatter_max_input_buffers(allowed) for allowed in (1, 2)]
 
-    assert ranks(run, number, error, message) == [None, None]
+    assert ranks(run, number, error, message) == [[None, None]] * 2
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
-@pytest.mark.parametrize(("kind", "size", "clipped"), [(2.0, 3.0, 0.5), (1.0, 6.0, 0.25)])
+@pytest.mark.parametrize(
+    ("kind", "size", "clipped"), [(2.0, 3.0, 0.5), (1.0, 6.0, 0.25), (float("inf"), 1.5, 1.0)]
+)
 def test_clipping_takes_the_norm_over_all_ranks(ranks, kind, size, clipped):
     """``clip_grad_norm_`` clips a ``fully_shard`` module by the norm over all ranks, and returns a DTensor.
 

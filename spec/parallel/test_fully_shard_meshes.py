@@ -24,16 +24,17 @@ def test_two_dimensions_copy_and_shard(join):
     from torch.distributed.tensor import Replicate, Shard
 
     join("fake", 1, 4)
-    net = nn.Linear(1, 12, bias=False)
-    nn.init.constant_(net.weight, 3.0)
+    net, twin = nn.Linear(1, 12, bias=False), nn.Linear(1, 12, bias=False)
+    for each in (net, twin):
+        each.load_state_dict({"weight": torch.arange(12.0).view(12, 1)})
 
     copied = fully_shard(net, mesh=init_device_mesh("cpu", (2, 2), mesh_dim_names=("copy", "shard"))).weight
-    sharded = fully_shard(nn.Linear(1, 12, bias=False), mesh=init_device_mesh("cpu", (4,))).weight
+    sharded = fully_shard(twin, mesh=init_device_mesh("cpu", (4,))).weight
 
     assert copied.placements == (Replicate(), Shard(0))
-    assert copied.to_local().tolist() == [[3.0]] * 6
+    assert copied.to_local().flatten().tolist() == list(range(6, 12))
     assert sharded.placements == (Shard(0),)
-    assert tuple(sharded.to_local().shape) == (3, 1)
+    assert sharded.to_local().flatten().tolist() == list(range(3, 6))
     with pytest.raises(AssertionError, match="with mesh_dim_names specified"):
         fully_shard(nn.Linear(1, 12), mesh=init_device_mesh("cpu", (2, 2)))
 

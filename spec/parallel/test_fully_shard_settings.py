@@ -61,13 +61,16 @@ def test_columns_can_be_sharded(ranks):
         def columns(p):
             return Shard(1) if p.ndim == 2 else None
 
-        net = fully_shard(nn.Linear(4, 6), shard_placement_fn=columns)
+        net = nn.Linear(4, 6)
+        half = net.weight.chunk(2, dim=1)[rank].tolist()
+        fully_shard(net, shard_placement_fn=columns)
         other = fully_shard(nn.Linear(4, 6), shard_placement_fn=lambda p: None)
         with pytest.raises(NotImplementedError, match="does not support uneven sharding on dim 1"):
             fully_shard(nn.Linear(3, 6), shard_placement_fn=columns)
-        return [tuple(p.to_local().shape) for p in (net.weight, net.bias, other.weight)]
+        shapes = [tuple(p.to_local().shape) for p in (net.weight, net.bias, other.weight)]
+        return shapes, net.weight.to_local().tolist() == half
 
-    assert ranks(shard) == [[(6, 2), (3,), (3, 4)]] * 2
+    assert ranks(shard) == [([(6, 2), (3,), (3, 4)], True)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -122,10 +125,9 @@ def test_resharding_can_be_set_later(ranks):
     def run(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+        net, seen = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)), []
         fully_shard(net[0])
         fully_shard(net)
-        seen = []
         for options in ((True,), (False,), (True, False)):
             net.set_reshard_after_forward(*options)
             net(torch.ones(1, 2))
@@ -216,13 +218,14 @@ def test_resharding_frees_the_storage(ranks):
     def run(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(4, 4, bias=False))
+        net = fully_shard(nn.Linear(4, 4))
         net.unshard()
-        weight, before = net.weight, net.weight.untyped_storage().size()
+        whole = list(net.parameters())
+        before = [p.untyped_storage().size() for p in whole]
         net.reshard()
-        return before, weight.untyped_storage().size()
+        return before, [p.untyped_storage().size() for p in whole]
 
-    assert ranks(run) == [(64, 0)] * 2
+    assert ranks(run) == [([64, 16], [0, 0])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -239,8 +242,7 @@ def test_the_storage_can_be_kept(ranks):
         from torch.distributed.fsdp import fully_shard
 
         layer = fully_shard(nn.Linear(4, 4, bias=False))
-        net = fully_shard(nn.Sequential(layer))
-        net.set_keep_unsharded_storage(True)
+        fully_shard(nn.Sequential(layer)).set_keep_unsharded_storage(True)
         layer.unshard()
         weight, place = layer.weight, layer.weight.data_ptr()
         layer.reshard()
@@ -323,10 +325,9 @@ def test_hooks_run_for_forward_only(ranks):
         register_fsdp_forward_method(net, "score")
         net.register_forward_pre_hook(lambda *_: calls.append("pre"))
         net.register_forward_hook(lambda *_: calls.append("post"))
-        whole = net.score(torch.ones(1, 2))
-        scored = list(calls)
+        scored = net.score(torch.ones(1, 2)), list(calls)
         net(torch.ones(1, 2))
-        return whole, scored, calls
+        return *scored, calls
 
     assert ranks(run) == [(False, [], ["pre", "post"])] * 2
 
