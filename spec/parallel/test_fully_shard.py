@@ -71,8 +71,7 @@ def test_the_module_changes_its_class(ranks):
     def shard(rank):
         from torch.distributed.fsdp import FSDPModule
 
-        net = nn.Linear(2, 3)
-        result = fully_shard(net)
+        result = fully_shard(net := nn.Linear(2, 3))
         return result is net, type(net).__name__, isinstance(net, FSDPModule), isinstance(net, nn.Linear)
 
     assert ranks(shard) == [(True, "FSDPLinear", True, True)] * 2
@@ -187,17 +186,17 @@ def test_unshard_and_reshard_by_hand(ranks):
     """``unshard()`` on a ``fully_shard`` module gathers full parameters; ``reshard()`` shards them again."""
 
     def switch(rank):
-        net = nn.Linear(1, 3, bias=False)
-        nn.init.constant_(net.weight, rank + 5.0)
+        net = nn.Linear(1, 3)
+        net.load_state_dict({"weight": torch.full((3, 1), rank + 5.0), "bias": torch.full((3,), rank + 2.0)})
         fully_shard(net).unshard()
-        first = type(net.weight), net.weight.tolist()
+        first = type(net.weight), [p.tolist() for p in net.parameters()]
         net.reshard()
-        second = tuple(net.weight.to_local().shape)
+        second = [len(p.to_local()) for p in net.parameters()]
         net.unshard(async_op=True).wait()
-        return first, second, net.weight.tolist()
+        return first, second, [p.tolist() for p in net.parameters()]
 
-    whole = [[5.0], [5.0], [6.0]]
-    assert ranks(switch) == [((nn.Parameter, whole), shard, whole) for shard in ((2, 1), (1, 1))]
+    whole = [[[5.0], [5.0], [6.0]], [2.0, 2.0, 3.0]]
+    assert ranks(switch) == [((nn.Parameter, whole), shard, whole) for shard in ([2, 2], [1, 1])]
 
 
 @pytest.mark.needs("distributed")
@@ -251,14 +250,15 @@ def test_a_state_dict_goes_out_and_in(ranks):
     """
 
     def reload(rank):
-        net, twin = nn.Linear(1, 3, bias=False), fully_shard(nn.Linear(1, 3, bias=False))
-        nn.init.constant_(net.weight, rank + 5.0)
+        net, twin = nn.Linear(1, 3), fully_shard(nn.Linear(1, 3))
+        net.load_state_dict({"weight": torch.full((3, 1), rank + 5.0), "bias": torch.full((3,), rank + 2.0)})
         state = fully_shard(net).state_dict()
-        own = state["weight"].to_local().tolist()
-        return str(twin.load_state_dict(state)), own, twin.state_dict()["weight"].full_tensor().tolist()
+        own = [(t.to_local().tolist(), t.full_tensor().tolist()) for t in state.values()]
+        return str(twin.load_state_dict(state)), own, [p.full_tensor().tolist() for p in twin.parameters()]
 
-    matched, whole = "<All keys matched successfully>", [[5.0], [5.0], [6.0]]
-    assert ranks(reload) == [(matched, [[5.0], [5.0]], whole), (matched, [[6.0]], whole)]
+    matched, whole = "<All keys matched successfully>", [[[5.0], [5.0], [6.0]], [2.0, 2.0, 3.0]]
+    shards = ([[5.0], [5.0]], [2.0, 2.0]), ([[6.0]], [3.0])
+    assert ranks(reload) == [(matched, list(zip(own, whole, strict=True)), whole) for own in shards]
 
 
 @pytest.mark.needs("distributed")

@@ -101,13 +101,16 @@ def test_unused_parameters_get_zeros(ranks, used, grads):
     def train(rank, used):
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(1, 2, bias=False)))
+        net, copy = (nn.Sequential(*(nn.Linear(1, 2, bias=False) for _ in range(2))) for _ in range(2))
         net.forward = lambda x: net[used[rank]](x)
-        net.set_reduce_scatter_unused_params(True)
-        net(torch.tensor([[rank + 1.0]])).sum().backward()
-        return [p.grad.to_local().tolist() for p in net.parameters()]
+        copy.forward = lambda x: copy[used[rank]](x)
+        fully_shard(net).set_reduce_scatter_unused_params(True)
+        ddp = nn.parallel.DistributedDataParallel(copy, find_unused_parameters=True)
+        for each in (net, ddp):
+            each(torch.tensor([[rank + 1.0]])).sum().backward()
+        return [p.grad.to_local().tolist() for p in net.parameters()], copy[1].weight.grad is None
 
-    assert ranks(train, used) == [grads, grads]
+    assert ranks(train, used) == [(grads, 1 not in used)] * 2
 
 
 @pytest.mark.parametrize("recurse", [True, False])

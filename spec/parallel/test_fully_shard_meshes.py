@@ -113,12 +113,14 @@ def test_one_and_all_ranks_are_numbers_too(join):
 
     join("fake", 1, 4)
     mesh = init_device_mesh("cpu", (4,))
-    one = fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=1)
-    four = fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=4)
-    for net in (one, four):
+    one, two, four = (
+        fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=number) for number in (1, 2, 4)
+    )
+    for net in (one, two, four):
         net(torch.ones(1, 1))
 
     assert (type(one.weight), tuple(one.weight.shape)) == (nn.Parameter, (12, 1))
+    assert tuple(two.weight.to_local().shape) == (6, 1)
     assert tuple(four.weight.to_local().shape) == (3, 1)
     for number in (0, 3, 8):
         with pytest.raises(ValueError, match=f"it should be a factor of 4, not {number}"):

@@ -48,10 +48,11 @@ def test_a_call_needs_memory_first(ranks):
     def call(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = nn.Linear(2, 3, device="meta")
-        fully_shard(net)
-        with pytest.raises(RuntimeError, match="meta device"):
-            net(torch.rand(1, 2))
+        for first in ("meta", "cpu"):
+            net = nn.Sequential(nn.Linear(2, 3, device=first), nn.Linear(3, 2, device="meta"))
+            fully_shard(net)
+            with pytest.raises(RuntimeError, match="meta device"):
+                net(torch.rand(1, 2))
         return True
 
     assert ranks(call) == [True, True]

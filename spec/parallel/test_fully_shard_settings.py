@@ -241,16 +241,16 @@ def test_the_storage_can_be_kept(ranks):
     def run(rank):
         from torch.distributed.fsdp import fully_shard
 
-        layer = fully_shard(nn.Linear(4, 4, bias=False))
+        layer = fully_shard(nn.Linear(4, 4))
         fully_shard(nn.Sequential(layer)).set_keep_unsharded_storage(True)
         layer.unshard()
-        weight, place = layer.weight, layer.weight.data_ptr()
+        whole, places = list(layer.parameters()), [p.data_ptr() for p in layer.parameters()]
         layer.reshard()
-        size = weight.untyped_storage().size()
+        sizes = [p.untyped_storage().size() for p in whole]
         layer.unshard()
-        return size, layer.weight.data_ptr() == place
+        return sizes, [p.data_ptr() for p in layer.parameters()] == places
 
-    assert ranks(run) == [(64, True)] * 2
+    assert ranks(run) == [([64, 16], True)] * 2
 
 
 @pytest.mark.parametrize("recurse", [True, False])
@@ -392,9 +392,8 @@ def test_tied_weights_in_two_groups_come_apart(ranks):
 
         net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
         net[1].weight = net[0].weight
-        fully_shard(net[0])
-        fully_shard(net[1])
-        fully_shard(net)
+        for module in (*net, net):
+            fully_shard(module)
         net(torch.rand(4, 2))
         return net[0].weight is net[1].weight, len(list(net.parameters()))
 
