@@ -344,7 +344,7 @@ def test_the_all_gather_can_be_replaced(ranks):
         net, calls = nn.Linear(1, 4, bias=False), []
         fully_shard(net, mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
         net.set_custom_all_gather(Own())
-        net.unshard()
+        net(torch.ones(1, 1))
         return calls, net.weight.dtype, net.weight.flatten().tolist()
 
     calls = [("allocate", (4,), torch.bfloat16, "cpu"), ("gather", 4, 2, 2)]
