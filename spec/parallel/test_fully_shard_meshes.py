@@ -122,7 +122,7 @@ def test_one_and_all_ranks_are_numbers_too(join):
     assert (type(one.weight), tuple(one.weight.shape)) == (nn.Parameter, (12, 1))
     assert tuple(two.weight.to_local().shape) == (6, 1)
     assert tuple(four.weight.to_local().shape) == (3, 1)
-    for number in (0, 3, 8):
+    for number in (-1, 0, 3, 8):
         with pytest.raises(ValueError, match=f"it should be a factor of 4, not {number}"):
             fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=number)
 
@@ -141,7 +141,7 @@ def test_numbers_are_for_the_argument_only(join):
     join("fake", 1, 4)
     net = fully_shard(nn.Linear(1, 12), mesh=init_device_mesh("cpu", (4,)), reshard_after_forward=2)
 
-    for number in (1, 2):
+    for number in (0, 1, 2):
         with pytest.raises(ValueError, match="reshard_after_forward should be a bool, got <class 'int'>"):
             net.set_reshard_after_forward(number)
 

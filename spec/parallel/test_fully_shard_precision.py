@@ -97,7 +97,7 @@ def test_output_dtype_casts_outputs(ranks):
     """``MixedPrecisionPolicy(output_dtype)`` of ``fully_shard`` casts floating-point outputs, also in a
     dict.
 
-    Integers stay. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
+    And in a list within it. Integers stay. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 
     def run(rank):
@@ -105,13 +105,15 @@ def test_output_dtype_casts_outputs(ranks):
 
         class Net(nn.Linear):
             def forward(self, x):
-                return {"y": super().forward(x), "count": torch.ones(2, dtype=torch.int64)}
+                y = super().forward(x)
+                return {"y": y, "more": [y.half()], "count": torch.ones(2, dtype=torch.int64)}
 
         policy, x = MixedPrecisionPolicy(output_dtype=torch.float64), torch.ones(1, 4)
         plain, net = fully_shard(nn.Linear(4, 4), mp_policy=policy), fully_shard(Net(4, 4), mp_policy=policy)
-        return plain(x).dtype, {key: value.dtype for key, value in net(x).items()}
+        output = net(x)
+        return [tensor.dtype for tensor in (plain(x), output["y"], output["more"][0], output["count"])]
 
-    assert ranks(run) == [(torch.float64, {"y": torch.float64, "count": torch.int64})] * 2
+    assert ranks(run) == [[torch.float64] * 3 + [torch.int64]] * 2
 
 
 @pytest.mark.needs("distributed")
