@@ -24,8 +24,8 @@ def test_each_rank_keeps_some_rows(ranks):
     """:func:`~torch.distributed.fsdp.fully_shard` splits parameters by rows; the last rank may get fewer."""
 
     def shard(rank):
-        net = nn.Linear(2, 3)
-        net.load_state_dict({"weight": torch.arange(6.0).view(3, 2), "bias": torch.arange(3.0)})
+        net = nn.Sequential(nn.Linear(2, 3))
+        net.load_state_dict({"0.weight": torch.arange(6.0).view(3, 2), "0.bias": torch.arange(3.0)})
         return [p.to_local().tolist() for p in fully_shard(net).parameters()]
 
     assert ranks(shard) == [[[[0.0, 1.0], [2.0, 3.0]], [0.0, 1.0]], [[[4.0, 5.0]], [2.0]]]
@@ -38,33 +38,29 @@ def test_a_rank_may_keep_nothing(ranks):
 
     def shard(rank):
         net = nn.Linear(2, 1)
-        nn.init.constant_(net.weight, 4.0)
-        nn.init.constant_(net.bias, 5.0)
-        fully_shard(net)
-        return [(tuple(p.to_local().shape), p.to_local().tolist()) for p in net.parameters()]
+        net.load_state_dict({"weight": torch.tensor([[4.0, 6.0]]), "bias": torch.tensor([5.0])})
+        return [(tuple(p.to_local().shape), p.to_local().tolist()) for p in fully_shard(net).parameters()]
 
-    assert ranks(shard) == [[((1, 2), [[4.0, 4.0]]), ((1,), [5.0])], [((0, 2), []), ((0,), [])]]
+    assert ranks(shard) == [[((1, 2), [[4.0, 6.0]]), ((1,), [5.0])], [((0, 2), []), ((0,), [])]]
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_parameters_are_replaced(ranks):
-    """``fully_shard`` replaces parameters by a :class:`~torch.distributed.tensor.DTensor` of the same shape.
-
-    An optimizer made before it steps on parameters that are no longer there: make it afterwards.
-    """
+    """``fully_shard`` replaces parameters by :class:`~torch.distributed.tensor.DTensor` of the same shape."""
 
     def shard(rank):
         from torch.distributed.tensor import DTensor
 
-        net = nn.Linear(2, 3)
-        net.bias.requires_grad_(False)
-        weight = net.weight
-        fully_shard(net)
-        kinds = [isinstance(p, kind) for p in net.parameters() for kind in (DTensor, nn.Parameter)]
-        return [(name, tuple(p.shape)) for name, p in net.named_parameters()], kinds, net.weight is weight
+        net = nn.Sequential(nn.Linear(2, 3))
+        net[0].bias.requires_grad_(False)
+        before = list(net.parameters())
+        after = dict(fully_shard(net).named_parameters())
+        kinds = [isinstance(p, kind) for p in after.values() for kind in (DTensor, nn.Parameter)]
+        same = [p is q for p, q in zip(after.values(), before, strict=True)]
+        return {name: tuple(p.shape) for name, p in after.items()}, kinds, same
 
-    assert ranks(shard) == [([("weight", (3, 2)), ("bias", (3,))], [True] * 4, False)] * 2
+    assert ranks(shard) == [({"0.weight": (3, 2), "0.bias": (3,)}, [True] * 4, [False] * 2)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -75,8 +71,7 @@ def test_the_module_changes_its_class(ranks):
     def shard(rank):
         from torch.distributed.fsdp import FSDPModule
 
-        net = nn.Linear(2, 3)
-        result = fully_shard(net)
+        result = fully_shard(net := nn.Linear(2, 3))
         return result is net, type(net).__name__, isinstance(net, FSDPModule), isinstance(net, nn.Linear)
 
     assert ranks(shard) == [(True, "FSDPLinear", True, True)] * 2
@@ -91,13 +86,14 @@ def test_ranks_need_not_start_equal(ranks):
     """
 
     def shard(rank):
-        nets = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
-        for net in nets:
-            nn.init.constant_(net.weight, rank + 5.0)
+        nets = nn.Linear(1, 2), nn.Linear(1, 2)
+        for p in (*nets[0].parameters(), *nets[1].parameters()):
+            nn.init.constant_(p, rank + 5.0)
         wrapped = nn.parallel.DistributedDataParallel(nets[0])
-        return wrapped.module.weight.tolist(), fully_shard(nets[1]).weight.full_tensor().tolist()
+        whole = [p.full_tensor().tolist() for p in fully_shard(nets[1]).parameters()]
+        return [p.tolist() for p in wrapped.parameters()], whole
 
-    assert ranks(shard) == [([[5.0, 5.0], [5.0, 5.0]], [[5.0, 5.0], [6.0, 6.0]])] * 2
+    assert ranks(shard) == [([[[5.0], [5.0]], [5.0, 5.0]], [[[5.0], [6.0]], [5.0, 6.0]])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -115,8 +111,7 @@ def test_a_call_uses_the_whole_parameters(ranks):
 
         net = Net(1, 3)
         net.load_state_dict({"weight": torch.full((3, 1), rank + 5.0), "bias": torch.full((3,), rank + 2.0)})
-        output = fully_shard(net)(torch.tensor([[10.0]]))
-        return seen, output.tolist()
+        return seen, fully_shard(net)(torch.tensor([[10.0]])).tolist()
 
     assert ranks(call) == [([(nn.Parameter, [[5.0], [5.0], [6.0]], [2.0, 2.0, 3.0])], [[52, 52, 63]])] * 2
 
@@ -128,12 +123,11 @@ def test_gradients_are_averaged_and_sharded(ranks):
     """With ``fully_shard``, also over gloo, each rank's ``grad`` is its shard of the averaged gradient."""
 
     def train(rank):
-        net = fully_shard(nn.Linear(2, 3, bias=False))
-        output = net(torch.tensor([[rank + 1.0, 10.0]]))
-        (output * torch.tensor([2.0, 4.0, 6.0])).sum().backward()
-        return net.weight.grad.to_local().tolist()
+        net = fully_shard(nn.Linear(2, 3))
+        (net(torch.tensor([[5.0, 10.0]])) * torch.tensor([2.0, 4.0, 6.0]) * (rank + 1)).sum().backward()
+        return [p.grad.to_local().tolist() for p in net.parameters()]
 
-    assert ranks(train) == [[[3.0, 20.0], [6.0, 40.0]], [[9.0, 60.0]]]
+    assert ranks(train) == [[[[15.0, 30.0], [30.0, 60.0]], [3.0, 6.0]], [[[45.0, 90.0]], [9.0]]]
 
 
 @pytest.mark.needs("distributed")
@@ -143,12 +137,11 @@ def test_gradients_over_gloo_were_summed(ranks):
     """``fully_shard`` over gloo sums gradients instead of averaging them (:issue:`162338`)."""
 
     def train(rank):
-        net = fully_shard(nn.Linear(2, 3, bias=False))
-        output = net(torch.tensor([[rank + 1.0, 10.0]]))
-        (output * torch.tensor([2.0, 4.0, 6.0])).sum().backward()
-        return net.weight.grad.to_local().tolist()
+        net = fully_shard(nn.Linear(2, 3))
+        (net(torch.tensor([[5.0, 10.0]])) * torch.tensor([2.0, 4.0, 6.0]) * (rank + 1)).sum().backward()
+        return [p.grad.to_local().tolist() for p in net.parameters()]
 
-    assert ranks(train) == [[[6.0, 40.0], [12.0, 80.0]], [[18.0, 120.0]]]
+    assert ranks(train) == [[[[30.0, 60.0], [60.0, 120.0]], [6.0, 12.0]], [[[90.0, 180.0]], [18.0]]]
 
 
 @pytest.mark.needs("distributed")
@@ -160,13 +153,13 @@ def test_the_root_stays_whole_after_forward(ranks):
     """
 
     def call(rank):
-        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-        fully_shard(net[1])
-        fully_shard(net)
+        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 3), nn.Linear(3, 1))
+        for module in (net[0], net[2], net):
+            fully_shard(module)
         net(torch.rand(4, 2))
-        return [hasattr(p, "to_local") for p in (net[0].weight, net[1].weight)]
+        return [hasattr(layer.weight, "to_local") for layer in net]
 
-    assert ranks(call) == [[False, True]] * 2
+    assert ranks(call) == [[True, False, True]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -175,14 +168,16 @@ def test_reshard_after_forward_decides(ranks):
     """``fully_shard(reshard_after_forward=False)`` keeps parameters whole after forward; ``True`` shards."""
 
     def call(rank, reshard):
-        net = fully_shard(nn.Linear(2, 3), reshard_after_forward=reshard)
-        net(torch.rand(4, 2))
-        after_forward = hasattr(net.weight, "to_local")
-        net(torch.rand(4, 2)).sum().backward()
-        return after_forward, hasattr(net.weight, "to_local")
+        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+        for module in (net[0], net):
+            fully_shard(module, reshard_after_forward=reshard)
+        output = net(torch.rand(4, 2))
+        after_forward = [hasattr(layer.weight, "to_local") for layer in net]
+        output.sum().backward()
+        return after_forward, [hasattr(layer.weight, "to_local") for layer in net]
 
-    assert ranks(call, True) == [(True, True)] * 2
-    assert ranks(call, False) == [(False, True)] * 2
+    assert ranks(call, True) == [([True, True], [True, True])] * 2
+    assert ranks(call, False) == [([False, False], [True, True])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -191,17 +186,17 @@ def test_unshard_and_reshard_by_hand(ranks):
     """``unshard()`` on a ``fully_shard`` module gathers full parameters; ``reshard()`` shards them again."""
 
     def switch(rank):
-        net = nn.Linear(1, 3, bias=False)
-        nn.init.constant_(net.weight, rank + 5.0)
+        net = nn.Linear(1, 3)
+        net.load_state_dict({"weight": torch.full((3, 1), rank + 5.0), "bias": torch.full((3,), rank + 2.0)})
         fully_shard(net).unshard()
-        first = type(net.weight), net.weight.tolist()
+        first = type(net.weight), [p.tolist() for p in net.parameters()]
         net.reshard()
-        second = tuple(net.weight.to_local().shape)
+        second = [len(p.to_local()) for p in net.parameters()]
         net.unshard(async_op=True).wait()
-        return first, second, net.weight.tolist()
+        return first, second, [p.tolist() for p in net.parameters()]
 
-    whole = [[5.0], [5.0], [6.0]]
-    assert ranks(switch) == [((nn.Parameter, whole), shard, whole) for shard in ((2, 1), (1, 1))]
+    whole = [[[5.0], [5.0], [6.0]], [2.0, 2.0, 3.0]]
+    assert ranks(switch) == [((nn.Parameter, whole), shard, whole) for shard in ([2, 2], [1, 1])]
 
 
 @pytest.mark.needs("distributed")
@@ -216,14 +211,15 @@ def test_gradients_can_wait_for_each_other(ranks):
     def train(rank):
         net, x = fully_shard(nn.Linear(1, 2, bias=False)), torch.tensor([[rank + 1.0]])
         net.set_requires_gradient_sync(False)
-        net(x).sum().backward()
+        for factor in (1, 100):
+            net(x * factor).sum().backward()
         net.reshard()
         waiting = net.weight.grad
         net.set_requires_gradient_sync(True)
         net(x * 10).sum().backward()
         return waiting, net.weight.grad.to_local().tolist()
 
-    assert ranks(train) == [(None, [[16.5]])] * 2
+    assert ranks(train) == [(None, [[166.5]])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -237,12 +233,12 @@ def test_names_and_state_dict_keep_their_keys(ranks):
 
     def shard(rank):
         net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2, bias=False))
-        net.scale, net.mean = 5, nn.Buffer(torch.rand(3))
+        net.scale, net.mean, net[0].label = 5, nn.Buffer(torch.rand(3)), "first"
         fully_shard(net[0])
         fully_shard(net)
-        return list(net.state_dict()), net.scale
+        return list(net.state_dict()), net.scale, net[0].label, net[1].in_features
 
-    assert ranks(shard) == [(["mean", "0.weight", "0.bias", "1.weight"], 5)] * 2
+    assert ranks(shard) == [(["mean", "0.weight", "0.bias", "1.weight"], 5, "first", 3)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -254,16 +250,15 @@ def test_a_state_dict_goes_out_and_in(ranks):
     """
 
     def reload(rank):
-        net, twin = nn.Linear(1, 3, bias=False), nn.Linear(1, 3, bias=False)
-        nn.init.constant_(net.weight, rank + 5.0)
-        fully_shard(net)
-        fully_shard(twin)
-        state = net.state_dict()
-        own = state["weight"].to_local().tolist()
-        return str(twin.load_state_dict(state)), own, twin.state_dict()["weight"].full_tensor().tolist()
+        net, twin = nn.Linear(1, 3), fully_shard(nn.Linear(1, 3))
+        net.load_state_dict({"weight": torch.full((3, 1), rank + 5.0), "bias": torch.full((3,), rank + 2.0)})
+        state = fully_shard(net).state_dict()
+        own = [(t.to_local().tolist(), t.full_tensor().tolist()) for t in state.values()]
+        return str(twin.load_state_dict(state)), own, [p.full_tensor().tolist() for p in twin.parameters()]
 
-    matched, whole = "<All keys matched successfully>", [[5.0], [5.0], [6.0]]
-    assert ranks(reload) == [(matched, [[5.0], [5.0]], whole), (matched, [[6.0]], whole)]
+    matched, whole = "<All keys matched successfully>", [[[5.0], [5.0], [6.0]], [2.0, 2.0, 3.0]]
+    shards = ([[5.0], [5.0]], [2.0, 2.0]), ([[6.0]], [3.0])
+    assert ranks(reload) == [(matched, list(zip(own, whole, strict=True)), whole) for own in shards]
 
 
 @pytest.mark.needs("distributed")
@@ -271,13 +266,16 @@ def test_a_state_dict_goes_out_and_in(ranks):
 def test_a_plain_state_dict_does_not_fit(ranks):
     """Loading a ``state_dict()`` of plain tensors into a ``fully_shard`` module raises ``RuntimeError``.
 
-    Load it before sharding.
+    With ``assign=True`` it raises ``AttributeError``. Load it before sharding.
     """
 
     def reload(rank):
-        net = fully_shard(nn.Linear(2, 3))
-        with pytest.raises(RuntimeError, match=r"mixed torch\.Tensor and DTensor"):
-            net.load_state_dict(nn.Linear(2, 3).state_dict())
+        net, state = fully_shard(nn.Sequential(nn.Linear(2, 3))), nn.Linear(2, 3).state_dict(prefix="0.")
+        for strict in (True, False):
+            with pytest.raises(RuntimeError, match=r"mixed torch\.Tensor and DTensor"):
+                net.load_state_dict(state, strict=strict)
+        with pytest.raises(AttributeError, match="has no attribute '_local_tensor'"):
+            net.load_state_dict(state, assign=True)
 
     assert ranks(reload) == [None, None]
 
@@ -288,11 +286,13 @@ def test_buffers_stay_whole(ranks):
     """:func:`~torch.distributed.fsdp.fully_shard` does not shard buffers; every rank keeps its own."""
 
     def shard(rank):
-        net = nn.BatchNorm1d(3)
-        net.running_mean.fill_(rank + 5.0)
-        return type(fully_shard(net).running_mean), net.running_mean.tolist()
+        net = nn.Sequential(nn.BatchNorm1d(3))
+        net.steps = nn.Buffer(torch.tensor([1, 2, 3]), persistent=False)
+        for buffer in net.buffers():
+            buffer += rank + 5
+        return [buffer.tolist() for buffer in fully_shard(net).buffers() if type(buffer) is torch.Tensor]
 
-    assert ranks(shard) == [(torch.Tensor, [5.0, 5.0, 5.0]), (torch.Tensor, [6.0, 6.0, 6.0])]
+    assert ranks(shard) == [[[6, 7, 8], [5.0] * 3, [6.0] * 3, 5], [[7, 8, 9], [6.0] * 3, [7.0] * 3, 6]]
 
 
 @pytest.mark.needs("distributed")
@@ -304,22 +304,21 @@ def test_submodules_are_sharded_first(ranks):
     """
 
     def shard(rank):
-        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-        fully_shard(net[0])
-        taken = net[0].weight
-        kinds = [hasattr(layer.weight, "to_local") for layer in net]
+        net = nn.Sequential(nn.Sequential(nn.Linear(2, 3)), nn.Linear(3, 1))
+        inner = fully_shard(net[0][0])
+        taken, plain = inner.weight, net[1].weight
         fully_shard(net)
-        kinds += [hasattr(layer.weight, "to_local") for layer in net]
-        return kinds, net[0].weight is taken, [type(module).__name__ for module in net.modules()]
+        kinds = [hasattr(weight, "to_local") for weight in (taken, plain, inner.weight, net[1].weight)]
+        return kinds, inner.weight is taken, [type(module).__name__ for module in net.modules()]
 
-    names = ["FSDPSequential", "FSDPLinear", "Linear"]
+    names = ["FSDPSequential", "Sequential", "FSDPLinear", "Linear"]
     assert ranks(shard) == [([True, False, True, True], True, names)] * 2
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.6")
 def test_lists_of_modules_are_refused(ranks):
-    """``fully_shard`` raises ``ValueError`` for containers without ``forward``, such as ``ModuleList``.
+    """``fully_shard`` raises ``ValueError`` for a ``ModuleList`` or ``ModuleDict``: it has no ``forward``.
 
     No call would bring their parameters together. Shard their modules one by one.
     """
@@ -339,8 +338,9 @@ def test_a_module_is_sharded_once(ranks):
 
     def shard(rank):
         net = fully_shard(nn.Linear(2, 3))
-        with pytest.raises(AssertionError, match="fully_shard has already been applied to"):
-            fully_shard(net)
+        for again in (net, [nn.Linear(3, 2), net]):
+            with pytest.raises(AssertionError, match="fully_shard has already been applied to"):
+                fully_shard(again)
 
     assert ranks(shard) == [None, None]
 
@@ -372,7 +372,7 @@ def test_other_methods_see_shards(ranks):
 
         class Net(nn.Linear):
             def shape(self):
-                return hasattr(self.weight, "to_local")
+                return hasattr(self.weight, "to_local"), len(self.weight), len(self.bias)
 
         net = fully_shard(Net(2, 3))
         before = net.shape()
@@ -381,7 +381,7 @@ def test_other_methods_see_shards(ranks):
             register_fsdp_forward_method(net, "missing")
         return before, net.shape()
 
-    assert ranks(call) == [(True, False)] * 2
+    assert ranks(call) == [((True, 3, 3), (False, 3, 3))] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -390,11 +390,11 @@ def test_weights_of_shards_train_together(ranks):
     """An optimizer made after ``fully_shard`` trains the shards, with gradients averaged over all ranks."""
 
     def train(rank):
-        net = nn.Linear(1, 3, bias=False)
-        nn.init.constant_(net.weight, 4.0)
+        net = nn.Linear(1, 3)
+        net.load_state_dict({"weight": torch.full((3, 1), 4.0), "bias": torch.full((3,), 4.0)})
         optimizer = torch.optim.SGD(fully_shard(net).parameters(), lr=0.5)
-        net(torch.tensor([[rank + 1.0]])).sum().backward()
+        (net(torch.tensor([[10.0]])) * (rank + 1)).sum().backward()
         optimizer.step()
-        return net.weight.full_tensor().tolist()
+        return [p.full_tensor().tolist() for p in net.parameters()]
 
-    assert ranks(train) == [[[3.25], [3.25], [3.25]]] * 2
+    assert ranks(train) == [[[[-3.5]] * 3, [3.25] * 3]] * 2

@@ -18,7 +18,7 @@ def test_a_factor_is_multiplied_before_the_sum(join):
     ``AVG``.
 
     NCCL then multiplies before it adds. The number of ranks is an ``AVG``, as is the default, and a forced
-    sum is divided by ``fully_shard`` itself. See
+    sum is divided by ``fully_shard`` itself, as are gradients of other dtypes than float32 and bfloat16. See
     :meth:`~torch.distributed.fsdp.FSDPModule.set_gradient_divide_factor`.
     """
     from torch.distributed.device_mesh import init_device_mesh
@@ -28,19 +28,23 @@ def test_a_factor_is_multiplied_before_the_sum(join):
     class Scatter(DefaultReduceScatter):
         def __call__(self, **options):
             asked.append(options["op"])
+            options["output_tensor"].fill_(16.0)
 
     join("fake", 1, 4)
-    asked, op = [], dist.ReduceOp
-    mesh = init_device_mesh("cpu", (4,))
-    for factor, force in ((None, False), (8.0, False), (4.0, False), (8.0, True)):
-        net = fully_shard(nn.Linear(1, 4), mesh=mesh)
+    asked, grads, op = [], [], dist.ReduceOp
+    mesh, single, double = init_device_mesh("cpu", (4,)), torch.float32, torch.float64
+    settings = [(None, False, single), (8.0, False, single), (4.0, False, single), (8.0, True, single)]
+    for factor, force, dtype in (*settings, (8.0, False, double)):
+        net = fully_shard(nn.Linear(1, 4, dtype=dtype), mesh=mesh)
         net.set_custom_reduce_scatter(Scatter())
         if factor:
             net.set_gradient_divide_factor(factor)
         net.set_force_sum_reduction_for_comms(force)
-        net(torch.ones(1, 1)).sum().backward()
+        net(torch.ones(1, 1, dtype=dtype)).sum().backward()
+        grads.append(net.weight.grad.to_local().item())
 
-    assert asked == [op.AVG, op.PREMUL_SUM, op.AVG, op.SUM]
+    assert asked == [op.AVG, op.PREMUL_SUM, op.AVG, op.SUM, op.SUM]
+    assert grads == [16.0, 16.0, 16.0, 2.0, 8.0]
     assert asked[1].__getstate__() == (op.PREMUL_SUM, 0.125)
 
 
@@ -57,13 +61,22 @@ def test_mtia_always_sums(join):
 
     join("fake", 1, 4)
     world, op = dist.group.WORLD, dist.ReduceOp
-    chosen = [
-        choose(world, None, torch.float32, device, force_sum_reduction_for_comms=force)
-        for device, force in (("cuda", False), ("cuda", True), ("mtia", False), ("mtia", True))
-    ]
+    for dtype in (torch.float32, torch.bfloat16):
+        chosen = [
+            choose(world, None, dtype, device, factor, force)
+            for device, force in (
+                ("cuda", False),
+                ("cpu", False),
+                ("cuda", True),
+                ("mtia", False),
+                ("mtia", True),
+            )
+            for factor in (None, 8.0)
+        ]
+        averages, sums = chosen[:4:2], chosen[4:]
 
-    assert chosen[0] == (None, None, op.AVG, op.AVG)
-    assert chosen[1:] == [(None, 4.0, op.SUM, op.SUM)] * 3
+        assert averages == [(None, None, op.AVG, op.AVG)] * 2
+        assert sums == [(None, 4.0, op.SUM, op.SUM), (None, 8.0, op.SUM, op.SUM)] * 3
 
 
 @pytest.mark.needs("distributed")

@@ -153,19 +153,22 @@ def test_zeros_need_a_dtype(ranks):
     def train(rank):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-        for dtype in (None, torch.bfloat16):
-            policy = MixedPrecisionPolicy(reduce_dtype=dtype)
+        seen = []
+        for reduce, own in ((None, None), (torch.bfloat16, None), (None, torch.float64)):
+            policy = MixedPrecisionPolicy(reduce_dtype=reduce)
             net = fully_shard(nn.Linear(1, 2, bias=False), mp_policy=policy)
-            net.weight.grad_dtype = None
+            net.weight.grad_dtype = own
             net.set_reduce_scatter_unused_params(True)
             loss = net(torch.ones(1, 1)).sum()
-            if dtype is None:
+            if reduce is own is None:
                 with pytest.raises(ValueError, match="requires an explicit MixedPrecisionPolicy"):
                     loss.backward()
-        loss.backward()
-        return net.weight.grad.dtype
+            else:
+                loss.backward()
+                seen.append(net.weight.grad.dtype)
+        return seen
 
-    assert ranks(train) == [torch.bfloat16] * 2
+    assert ranks(train) == [[torch.bfloat16, torch.float64]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -201,7 +204,7 @@ def test_thawed_parameters_follow_the_policy(ranks):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-        net, x = nn.Linear(2, 4, bias=False).requires_grad_(False), torch.ones(1, 2)
+        net, x = nn.Linear(1, 2, bias=False).requires_grad_(False), torch.tensor([[256.0 - rank * 255]])
         fully_shard(net, mp_policy=policy)
         frozen = net(x).requires_grad
         net.requires_grad_(True)
@@ -209,7 +212,7 @@ def test_thawed_parameters_follow_the_policy(ranks):
         output.sum().backward()
         return frozen, output.dtype, net.weight.grad.dtype, net.weight.grad.full_tensor().tolist()
 
-    expected = (False, torch.bfloat16, torch.float32, [[1.0, 1.0]] * 4)
+    expected = (False, torch.bfloat16, torch.float32, [[128.5]] * 2)  # 128.5 is 128 in bfloat16
     assert ranks(train) == [expected, expected]
 
 

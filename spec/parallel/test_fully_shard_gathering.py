@@ -45,20 +45,20 @@ def test_what_was_freed_is_gathered_again(ranks):
         from torch.distributed.fsdp import fully_shard
         from torch.distributed.tensor.debug import CommDebugMode
 
-        net, whole = nn.Linear(4, 4, bias=False), []
-        net.register_forward_hook(lambda module, args, output: whole.append(module.weight))
+        net, whole = nn.Linear(4, 4), []
+        net.register_forward_hook(lambda module, args, output: whole.extend(module.parameters()))
         fully_shard(net, reshard_after_forward=reshard)
         with CommDebugMode() as forward:
             output = net(torch.ones(1, 4))
-        size = whole[0].untyped_storage().size()
+        sizes = [p.untyped_storage().size() for p in whole]
         with CommDebugMode() as backward:
             output.sum().backward()
         counts = [{str(op): n for op, n in each.get_comm_counts().items()} for each in (forward, backward)]
-        return counts, size
+        return counts, sizes
 
     gather, reduce = {"c10d._allgather_base_": 1}, {"c10d._reduce_scatter_base_": 1}
-    assert ranks(train, True) == [([gather, gather | reduce], 0)] * 2
-    assert ranks(train, False) == [([gather, reduce], 64)] * 2
+    assert ranks(train, True) == [([gather, gather | reduce], [0, 0])] * 2
+    assert ranks(train, False) == [([gather, reduce], [64, 16])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -99,23 +99,24 @@ def test_a_layer_called_past_the_module(ranks):
     """
 
     def call(rank):
-        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         class Net(nn.Sequential):
             def embed(self, x):
                 return self[0](x)
 
-        net, own = (Net(nn.Embedding(4, 2), nn.Linear(2, 2)) for _ in range(2))
+        net, own, named = (Net(nn.Embedding(4, 2), nn.Linear(2, 3)) for _ in range(3))
         x = torch.tensor([0, 2])
         fully_shard(own[0])
-        for each in (net, own):
+        for each in (net, own, named):
             fully_shard(each)
-        for wrong in (net[0], net.embed):
+        register_fsdp_forward_method(named, "embed")
+        for wrong, given in ((net[0], x), (net[1], torch.rand(1, 2)), (net.embed, x)):
             with pytest.raises(RuntimeError, match=r"got mixed torch\.Tensor and DTensor"):
-                wrong(x)
-        return list(net(x).shape), list(own.embed(x).shape)
+                wrong(given)
+        return [list(output.shape) for output in (net(x), own.embed(x), named.embed(x))]
 
-    assert ranks(call) == [([2, 2], [2, 2])] * 2
+    assert ranks(call) == [[[2, 3], [2, 2], [2, 2]]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -343,7 +344,7 @@ def test_the_all_gather_can_be_replaced(ranks):
         net, calls = nn.Linear(1, 4, bias=False), []
         fully_shard(net, mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
         net.set_custom_all_gather(Own())
-        net.unshard()
+        net(torch.ones(1, 1))
         return calls, net.weight.dtype, net.weight.flatten().tolist()
 
     calls = [("allocate", (4,), torch.bfloat16, "cpu"), ("gather", 4, 2, 2)]

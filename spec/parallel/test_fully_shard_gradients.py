@@ -101,13 +101,16 @@ def test_unused_parameters_get_zeros(ranks, used, grads):
     def train(rank, used):
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(1, 2, bias=False)))
+        net, copy = (nn.Sequential(*(nn.Linear(1, 2, bias=False) for _ in range(2))) for _ in range(2))
         net.forward = lambda x: net[used[rank]](x)
-        net.set_reduce_scatter_unused_params(True)
-        net(torch.tensor([[rank + 1.0]])).sum().backward()
-        return [p.grad.to_local().tolist() for p in net.parameters()]
+        copy.forward = lambda x: copy[used[rank]](x)
+        fully_shard(net).set_reduce_scatter_unused_params(True)
+        ddp = nn.parallel.DistributedDataParallel(copy, find_unused_parameters=True)
+        for each in (net, ddp):
+            each(torch.tensor([[rank + 1.0]])).sum().backward()
+        return [p.grad.to_local().tolist() for p in net.parameters()], copy[1].weight.grad is None
 
-    assert ranks(train, used) == [grads, grads]
+    assert ranks(train, used) == [(grads, 1 not in used)] * 2
 
 
 @pytest.mark.parametrize("recurse", [True, False])
@@ -227,14 +230,16 @@ def test_at_least_one_input_buffer(ranks, number, error, message):
         net = fully_shard(nn.Linear(1, 2))
         with pytest.raises(error, match=message):
             net.set_reduce_scatter_max_input_buffers(number)
-        return net.set_reduce_scatter_max_input_buffers(2)
+        return [net.set_reduce_scatter_max_input_buffers(allowed) for allowed in (1, 2)]
 
-    assert ranks(run, number, error, message) == [None, None]
+    assert ranks(run, number, error, message) == [[None, None]] * 2
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.9")
-@pytest.mark.parametrize(("kind", "size", "clipped"), [(2.0, 3.0, 0.5), (1.0, 6.0, 0.25)])
+@pytest.mark.parametrize(
+    ("kind", "size", "clipped"), [(2.0, 3.0, 0.5), (1.0, 6.0, 0.25), (float("inf"), 1.5, 1.0)]
+)
 def test_clipping_takes_the_norm_over_all_ranks(ranks, kind, size, clipped):
     """``clip_grad_norm_`` clips a ``fully_shard`` module by the norm over all ranks, and returns a DTensor.
 

@@ -93,10 +93,14 @@ def test_each_call_casts(ranks):
         policy = MixedPrecisionPolicy(torch.bfloat16, output_dtype=torch.float64)
         fully_shard([net[0], net[1]], mp_policy=policy)
         fully_shard(net)
+
+        def watch(module, args, kwargs):
+            seen.extend(tensor.dtype for tensor in (*args, *kwargs.values()))
+
         for layer in net:
-            layer.register_forward_pre_hook(lambda module, args: seen.append(args[0].dtype))
+            layer.register_forward_pre_hook(watch, with_kwargs=True)
         hidden = net(torch.ones(6, 1))
-        outputs = [net[1](chunk) for chunk in hidden.chunk(2)]
+        outputs = net[1](hidden[:3]), net[1](input=hidden[3:])
         return seen, [tensor.dtype for tensor in (hidden, *outputs)]
 
     assert ranks(train) == [([torch.bfloat16] * 3, [torch.float64] * 3)] * 2

@@ -24,16 +24,17 @@ def test_two_dimensions_copy_and_shard(join):
     from torch.distributed.tensor import Replicate, Shard
 
     join("fake", 1, 4)
-    net = nn.Linear(1, 12, bias=False)
-    nn.init.constant_(net.weight, 3.0)
+    net, twin = nn.Linear(1, 12, bias=False), nn.Linear(1, 12, bias=False)
+    for each in (net, twin):
+        each.load_state_dict({"weight": torch.arange(12.0).view(12, 1)})
 
     copied = fully_shard(net, mesh=init_device_mesh("cpu", (2, 2), mesh_dim_names=("copy", "shard"))).weight
-    sharded = fully_shard(nn.Linear(1, 12, bias=False), mesh=init_device_mesh("cpu", (4,))).weight
+    sharded = fully_shard(twin, mesh=init_device_mesh("cpu", (4,))).weight
 
     assert copied.placements == (Replicate(), Shard(0))
-    assert copied.to_local().tolist() == [[3.0]] * 6
+    assert copied.to_local().flatten().tolist() == list(range(6, 12))
     assert sharded.placements == (Shard(0),)
-    assert tuple(sharded.to_local().shape) == (3, 1)
+    assert sharded.to_local().flatten().tolist() == list(range(3, 6))
     with pytest.raises(AssertionError, match="with mesh_dim_names specified"):
         fully_shard(nn.Linear(1, 12), mesh=init_device_mesh("cpu", (2, 2)))
 
@@ -112,14 +113,16 @@ def test_one_and_all_ranks_are_numbers_too(join):
 
     join("fake", 1, 4)
     mesh = init_device_mesh("cpu", (4,))
-    one = fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=1)
-    four = fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=4)
-    for net in (one, four):
+    one, two, four = (
+        fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=number) for number in (1, 2, 4)
+    )
+    for net in (one, two, four):
         net(torch.ones(1, 1))
 
     assert (type(one.weight), tuple(one.weight.shape)) == (nn.Parameter, (12, 1))
+    assert tuple(two.weight.to_local().shape) == (6, 1)
     assert tuple(four.weight.to_local().shape) == (3, 1)
-    for number in (0, 3, 8):
+    for number in (-1, 0, 3, 8):
         with pytest.raises(ValueError, match=f"it should be a factor of 4, not {number}"):
             fully_shard(nn.Linear(1, 12), mesh=mesh, reshard_after_forward=number)
 
@@ -138,7 +141,7 @@ def test_numbers_are_for_the_argument_only(join):
     join("fake", 1, 4)
     net = fully_shard(nn.Linear(1, 12), mesh=init_device_mesh("cpu", (4,)), reshard_after_forward=2)
 
-    for number in (1, 2):
+    for number in (0, 1, 2):
         with pytest.raises(ValueError, match="reshard_after_forward should be a bool, got <class 'int'>"):
             net.set_reshard_after_forward(number)
 

@@ -26,11 +26,14 @@ def test_shards_get_memory_and_values(ranks):
         before = net.weight.device.type, tuple(net.weight.to_local().shape)
         net.to_empty(device="cpu")
         nn.init.constant_(net.weight, 5.0)
-        return before, net.weight.to_local().tolist(), net(torch.tensor([[1.0, 2.0]])).tolist()
+        filled = net.weight.to_local().tolist(), net(torch.tensor([[1.0, 2.0]])).tolist()
+        twin = fully_shard(nn.Linear(2, 3, bias=False))
+        net.load_state_dict(twin.state_dict())
+        return before, filled, net.weight.to_local().equal(twin.weight.to_local())
 
     assert ranks(build) == [
-        (("meta", (2, 2)), [[5.0, 5.0], [5.0, 5.0]], [[15.0, 15.0, 15.0]]),
-        (("meta", (1, 2)), [[5.0, 5.0]], [[15.0, 15.0, 15.0]]),
+        (("meta", (2, 2)), ([[5.0, 5.0], [5.0, 5.0]], [[15.0, 15.0, 15.0]]), True),
+        (("meta", (1, 2)), ([[5.0, 5.0]], [[15.0, 15.0, 15.0]]), True),
     ]
 
 
@@ -45,10 +48,11 @@ def test_a_call_needs_memory_first(ranks):
     def call(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = nn.Linear(2, 3, device="meta")
-        fully_shard(net)
-        with pytest.raises(RuntimeError, match="meta device"):
-            net(torch.rand(1, 2))
+        for first in ("meta", "cpu"):
+            net = nn.Sequential(nn.Linear(2, 3, device=first), nn.Linear(3, 2, device="meta"))
+            fully_shard(net)
+            with pytest.raises(RuntimeError, match="meta device"):
+                net(torch.rand(1, 2))
         return True
 
     assert ranks(call) == [True, True]

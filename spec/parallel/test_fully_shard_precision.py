@@ -24,16 +24,16 @@ def test_param_dtype_is_for_forward(ranks):
 
         class Net(nn.Linear):
             def forward(self, x, *more, scale):
-                self.seen = [t.dtype for t in (self.weight, x, *more, scale)]
+                self.seen = [t.dtype for t in (self.weight, self.bias, x, *more, scale["of"][0])]
                 return super().forward(x.to(self.weight.dtype))
 
         net = fully_shard(Net(4, 4), mp_policy=MixedPrecisionPolicy(param_dtype=torch.bfloat16))
-        more = torch.ones(2, dtype=torch.float64), torch.ones(3, dtype=torch.int64)
-        net(torch.ones(1, 4), *more, scale=torch.ones(1)).sum().backward()
-        return net.seen, net.weight.dtype, net.weight.grad.dtype
+        more = torch.ones(2, dtype=torch.int64), torch.ones(3, dtype=torch.float64)
+        net(torch.ones(1, 4), *more, scale={"of": [torch.ones(1)]}).sum().backward()
+        return net.seen, {tensor.dtype for p in net.parameters() for tensor in (p, p.grad)}
 
-    seen = [torch.bfloat16, torch.bfloat16, torch.bfloat16, torch.int64, torch.bfloat16]
-    assert ranks(train) == [(seen, torch.float32, torch.float32)] * 2
+    seen = [torch.bfloat16] * 3 + [torch.int64] + [torch.bfloat16] * 2
+    assert ranks(train) == [(seen, {torch.float32})] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -97,7 +97,7 @@ def test_output_dtype_casts_outputs(ranks):
     """``MixedPrecisionPolicy(output_dtype)`` of ``fully_shard`` casts floating-point outputs, also in a
     dict.
 
-    Integers stay. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
+    And in a list within it. Integers stay. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 
     def run(rank):
@@ -105,13 +105,15 @@ def test_output_dtype_casts_outputs(ranks):
 
         class Net(nn.Linear):
             def forward(self, x):
-                return {"y": super().forward(x), "count": torch.ones(2, dtype=torch.int64)}
+                y = super().forward(x)
+                return {"y": y, "more": [y.half()], "count": torch.ones(2, dtype=torch.int64)}
 
         policy, x = MixedPrecisionPolicy(output_dtype=torch.float64), torch.ones(1, 4)
         plain, net = fully_shard(nn.Linear(4, 4), mp_policy=policy), fully_shard(Net(4, 4), mp_policy=policy)
-        return plain(x).dtype, {key: value.dtype for key, value in net(x).items()}
+        output = net(x)
+        return [tensor.dtype for tensor in (plain(x), output["y"], output["more"][0], output["count"])]
 
-    assert ranks(run) == [(torch.float64, {"y": torch.float64, "count": torch.int64})] * 2
+    assert ranks(run) == [[torch.float64] * 3 + [torch.int64]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -149,18 +151,20 @@ def test_param_dtype_alone_averages_in_float32(ranks):
     it was before 2.15. See :class:`~torch.distributed.fsdp.MixedPrecisionPolicy`.
     """
 
-    def average(rank, options):
+    def average(rank, own, most, options):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-        net = fully_shard(nn.Linear(1, 2, bias=False), mp_policy=MixedPrecisionPolicy(**options))
-        net(torch.tensor([[256.0 - rank * 255]])).sum().backward()  # 128.5 is 128 in bfloat16
+        net = nn.Linear(1, 2, bias=False, dtype=own)
+        fully_shard(net, mp_policy=MixedPrecisionPolicy(**options))
+        net(torch.tensor([[1.0 if rank else most]])).sum().backward()
         return net.weight.grad.to_local().tolist(), net.weight.grad.dtype
 
     alone = {"param_dtype": torch.bfloat16}
     both = {"param_dtype": torch.bfloat16, "reduce_dtype": torch.bfloat16}
 
-    assert ranks(average, alone) == [([[128.5]], torch.float32)] * 2
-    assert ranks(average, both) == [([[128.0]], torch.float32)] * 2
+    assert ranks(average, torch.float32, 2.0**8, alone) == [([[2.0**7 + 0.5]], torch.float32)] * 2
+    assert ranks(average, torch.float32, 2.0**8, both) == [([[2.0**7]], torch.float32)] * 2
+    assert ranks(average, torch.float64, 2.0**24, alone) == [([[2.0**23 + 0.5]], torch.float64)] * 2
 
 
 @pytest.mark.needs("distributed")

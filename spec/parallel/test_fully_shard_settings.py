@@ -61,13 +61,16 @@ def test_columns_can_be_sharded(ranks):
         def columns(p):
             return Shard(1) if p.ndim == 2 else None
 
-        net = fully_shard(nn.Linear(4, 6), shard_placement_fn=columns)
+        net = nn.Linear(4, 6)
+        half = net.weight.chunk(2, dim=1)[rank].tolist()
+        fully_shard(net, shard_placement_fn=columns)
         other = fully_shard(nn.Linear(4, 6), shard_placement_fn=lambda p: None)
         with pytest.raises(NotImplementedError, match="does not support uneven sharding on dim 1"):
             fully_shard(nn.Linear(3, 6), shard_placement_fn=columns)
-        return [tuple(p.to_local().shape) for p in (net.weight, net.bias, other.weight)]
+        shapes = [tuple(p.to_local().shape) for p in (net.weight, net.bias, other.weight)]
+        return shapes, net.weight.to_local().tolist() == half
 
-    assert ranks(shard) == [[(6, 2), (3,), (3, 4)]] * 2
+    assert ranks(shard) == [([(6, 2), (3,), (3, 4)], True)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -78,16 +81,16 @@ def test_ignored_parameters_stay_whole(ranks):
     def train(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Linear(2, 2, bias=False))
+        net = nn.Sequential(nn.Linear(1, 2), nn.Linear(2, 2, bias=False))
         for p in net.parameters():
             nn.init.constant_(p, 3.0)
         weight = net[0].weight
         fully_shard(net, ignored_params={weight})
-        kinds = [hasattr(layer.weight, "to_local") for layer in net]
+        kinds = [hasattr(p, "to_local") for p in net.parameters()]
         net(torch.tensor([[rank + 1.0]])).sum().backward()
         return kinds, net[0].weight is weight, weight.grad.tolist()
 
-    assert ranks(train) == [([False, True], True, [[6.0], [6.0]]), ([False, True], True, [[12.0], [12.0]])]
+    assert ranks(train) == [([False, True, True], True, [[own], [own]]) for own in (6.0, 12.0)]
 
 
 @pytest.mark.needs("distributed")
@@ -122,10 +125,9 @@ def test_resharding_can_be_set_later(ranks):
     def run(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+        net, seen = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)), []
         fully_shard(net[0])
         fully_shard(net)
-        seen = []
         for options in ((True,), (False,), (True, False)):
             net.set_reshard_after_forward(*options)
             net(torch.ones(1, 2))
@@ -216,13 +218,14 @@ def test_resharding_frees_the_storage(ranks):
     def run(rank):
         from torch.distributed.fsdp import fully_shard
 
-        net = fully_shard(nn.Linear(4, 4, bias=False))
+        net = fully_shard(nn.Linear(4, 4))
         net.unshard()
-        weight, before = net.weight, net.weight.untyped_storage().size()
+        whole = list(net.parameters())
+        before = [p.untyped_storage().size() for p in whole]
         net.reshard()
-        return before, weight.untyped_storage().size()
+        return before, [p.untyped_storage().size() for p in whole]
 
-    assert ranks(run) == [(64, 0)] * 2
+    assert ranks(run) == [([64, 16], [0, 0])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -238,17 +241,16 @@ def test_the_storage_can_be_kept(ranks):
     def run(rank):
         from torch.distributed.fsdp import fully_shard
 
-        layer = fully_shard(nn.Linear(4, 4, bias=False))
-        net = fully_shard(nn.Sequential(layer))
-        net.set_keep_unsharded_storage(True)
+        layer = fully_shard(nn.Linear(4, 4))
+        fully_shard(nn.Sequential(layer)).set_keep_unsharded_storage(True)
         layer.unshard()
-        weight, place = layer.weight, layer.weight.data_ptr()
+        whole, places = list(layer.parameters()), [p.data_ptr() for p in layer.parameters()]
         layer.reshard()
-        size = weight.untyped_storage().size()
+        sizes = [p.untyped_storage().size() for p in whole]
         layer.unshard()
-        return size, layer.weight.data_ptr() == place
+        return sizes, [p.data_ptr() for p in layer.parameters()] == places
 
-    assert ranks(run) == [(64, True)] * 2
+    assert ranks(run) == [([64, 16], True)] * 2
 
 
 @pytest.mark.parametrize("recurse", [True, False])
@@ -323,10 +325,9 @@ def test_hooks_run_for_forward_only(ranks):
         register_fsdp_forward_method(net, "score")
         net.register_forward_pre_hook(lambda *_: calls.append("pre"))
         net.register_forward_hook(lambda *_: calls.append("post"))
-        whole = net.score(torch.ones(1, 2))
-        scored = list(calls)
+        scored = net.score(torch.ones(1, 2)), list(calls)
         net(torch.ones(1, 2))
-        return whole, scored, calls
+        return *scored, calls
 
     assert ranks(run) == [(False, [], ["pre", "post"])] * 2
 
@@ -391,9 +392,8 @@ def test_tied_weights_in_two_groups_come_apart(ranks):
 
         net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
         net[1].weight = net[0].weight
-        fully_shard(net[0])
-        fully_shard(net[1])
-        fully_shard(net)
+        for module in (*net, net):
+            fully_shard(module)
         net(torch.rand(4, 2))
         return net[0].weight is net[1].weight, len(list(net.parameters()))
 

@@ -205,8 +205,9 @@ def test_own_buffers_exclude_the_backends(ranks, custom):
         net = fully_shard(nn.Linear(1, 2))
         net.set_allocate_memory_from_process_group_for_comm(True)
         getattr(net, custom)(object())
-        with pytest.raises(AssertionError, match="comm is custom: object"):
-            net.set_allocate_memory_from_process_group_for_comm(True)
+        for enable in (True, False):
+            with pytest.raises(AssertionError, match="comm is custom: object"):
+                net.set_allocate_memory_from_process_group_for_comm(enable)
 
     assert ranks(run, custom) == [None, None]
 
