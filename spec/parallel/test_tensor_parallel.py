@@ -5,6 +5,8 @@
 parameters, and register hooks that convert inputs and outputs.
 """
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -25,16 +27,16 @@ def test_layers_are_cut_in_place(ranks):
         from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Sequential(nn.Linear(2, 4), nn.ReLU()), nn.Linear(4, 3))
+        net = nn.Sequential(nn.Sequential(OrderedDict(up=nn.Linear(2, 4), act=nn.ReLU())), nn.Linear(4, 3))
         mesh, x = init_device_mesh("cpu", (2,)), torch.tensor([[2.0, -3.0]])
         expected, before = net(x), [(module, type(module)) for module in net.modules()]
-        same = [parallelize_module(net, mesh, {"0.0": ColwiseParallel()}) is net]
+        same = [parallelize_module(net, mesh, {"0.up": ColwiseParallel()}) is net]
         same.append(parallelize_module(net[1], mesh, RowwiseParallel()) is net[1])
         same.append([(module, type(module)) for module in net.modules()] == before)
         shards = {name: list(p.to_local().shape) for name, p in net.named_parameters()}
         return same, shards, torch.allclose(net(x), expected, atol=1e-6)
 
-    shapes = {"0.0.weight": [2, 2], "0.0.bias": [2], "1.weight": [3, 2], "1.bias": [3]}
+    shapes = {"0.up.weight": [2, 2], "0.up.bias": [2], "1.weight": [3, 2], "1.bias": [3]}
     assert ranks(cut) == [([True, True, True], shapes, True)] * 2
 
 
