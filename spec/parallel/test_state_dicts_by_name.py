@@ -189,6 +189,7 @@ def test_optimizers_hold_parameters_of_the_module():
     optimizer = torch.optim.SGD([*net.parameters(), temperature], lr=0.5, momentum=0.9)
     (net(torch.tensor([3.0])) * temperature).sum().backward()
     optimizer.step()
+    optimizer.zero_grad()
 
     for optimizers in (optimizer, [torch.optim.SGD(net.parameters()), optimizer]):
         with pytest.raises(KeyError, match=r"^2$"):
