@@ -15,11 +15,11 @@ from torch.nn.parallel.parallel_apply import get_a_var
 @pytest.mark.parametrize(
     ("inputs", "kwargs", "devices"),
     [
-        *[([1] * number, None, None) for number in (1, 3)],
-        *[([1, 2], [{}] * number, None) for number in (1, 3)],
-        *[([1, 2], [{}, {}], [0] * number) for number in (1, 3)],
+        *[([1] * number, None, None) for number in (0, 1, 3)],
+        *[([1, 2], [{}] * number, None) for number in (0, 1, 3)],
+        *[([1, 2], [{}, {}], [0] * number) for number in (0, 1, 3)],
     ],
-    ids=["1 input", "3 inputs", "1 kwargs_tup", "3 kwargs_tup", "1 device", "3 devices"],
+    ids=[f"{number} {name}" for name in ("inputs", "kwargs_tup", "devices") for number in (0, 1, 3)],
 )
 def test_each_module_needs_its_arguments(inputs, kwargs, devices):
     """:func:`~torch.nn.parallel.parallel_apply` raises ``AssertionError`` if modules, inputs, kwargs or
@@ -36,23 +36,28 @@ def test_the_error_tells_both_lengths():
     """:func:`~torch.nn.parallel.parallel_apply` raises ``AssertionError`` with both numbers if modules and
     inputs differ in number.
     """
-    with pytest.raises(
-        AssertionError, match="The number of modules 2 is not equal to the number of inputs 1"
-    ):
-        parallel_apply([nn.ReLU(), nn.Tanh()], [1])
+    for number in (0, 1, 3):
+        told = f"^The number of modules 2 is not equal to the number of inputs {number}$"
+        with pytest.raises(AssertionError, match=told):
+            parallel_apply([nn.ReLU(), nn.Tanh()], [1] * number)
 
 
 @pytest.mark.parametrize(
     ("kwargs", "devices", "told"),
-    [([{}], None, "kwargs_tup 1"), ([{}, {}], [0, 0, 0], "devices 3")],
-    ids=["kwargs_tup", "devices"],
+    [
+        *[([{}] * number, None, f"kwargs_tup {number}") for number in (0, 1, 3)],
+        *[([{}, {}], [0] * number, f"devices {number}") for number in (0, 1, 3)],
+    ],
+    ids=[f"{number} {name}" for name in ("kwargs_tup", "devices") for number in (0, 1, 3)],
 )
 @pytest.mark.since("2.11")
 def test_every_error_tells_both_lengths(kwargs, devices, told):
     """The error of :func:`~torch.nn.parallel.parallel_apply` names both numbers if kwargs or devices do not
     match the modules.
     """
-    with pytest.raises(AssertionError, match="The number of modules 2 is not equal to the number of " + told):
+    with pytest.raises(
+        AssertionError, match=f"^The number of modules 2 is not equal to the number of {told}$"
+    ):
         parallel_apply([nn.ReLU(), nn.Tanh()], [1, 2], kwargs, devices)
 
 
@@ -67,6 +72,8 @@ def test_the_first_tensor_tells_the_device():
     assert get_a_var(x) is x
     assert get_a_var((1, [x], other)) is x
     assert get_a_var([{"a": 1, "c": (x, other), "b": other}, other]) is x
+    assert get_a_var({"a": {"b": [(), ([None, x],)]}, "c": other}) is x
+    assert get_a_var(((None, other), [x])) is other
 
 
 @pytest.mark.parametrize("value", [1, "a", (), [1, (2,)], {"a": [1]}])
@@ -193,5 +200,5 @@ def test_an_error_names_its_replica():
     net.forward = fail
     x = torch.rand(2).cuda()
 
-    with pytest.raises(KeyError, match="Caught KeyError in replica 1 on device 0"):
+    with pytest.raises(KeyError, match=r"(?s)^Caught KeyError in replica 1 on device 0\.\n.*Traceback.*lost"):
         parallel_apply([nn.Identity(), net], [x, x], devices=[0, 0])

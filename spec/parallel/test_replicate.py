@@ -13,9 +13,11 @@ from torch.nn.parallel import comm, replicate
 from torch.nn.parallel._functions import Broadcast
 
 
-def test_a_replica_has_no_parameters():
+def test_a_replica_has_no_parameters(monkeypatch):
     """A replica of :class:`~torch.nn.DataParallel` has the class and attributes of its module, but no
     parameters.
+
+    Its submodules have none either. Here the copies are on the CPU.
     """
     for net in (nn.Linear(2, 3), nn.BatchNorm1d(3).eval()):
         net.note = "first"
@@ -25,6 +27,15 @@ def test_a_replica_has_no_parameters():
         assert {**vars(net), "_parameters": {}, "_is_replica": True} == vars(replica)
         assert list(replica.parameters()) == []
         assert [name for name, _ in net.named_parameters()] == ["weight", "bias"]
+
+    monkeypatch.setattr(comm, "broadcast_coalesced", lambda tensors, devices: [tensors] * len(devices))
+    monkeypatch.setattr(
+        Broadcast, "apply", lambda devices, *tensors: [t.clone() for _ in devices for t in tensors]
+    )
+    net = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 1).requires_grad_(False)))
+    for replica in replicate(net, [0, 1]):
+        assert [type(module) for module in replica.modules()] == [type(module) for module in net.modules()]
+        assert list(replica.parameters()) == []
 
 
 @pytest.mark.since("2.5")
@@ -166,13 +177,14 @@ def test_a_shared_submodule_stays_shared():
     """:func:`parallel.replicate <torch.nn.parallel.replicate>` copies a submodule that is registered under
     two names only once.
     """
-    net = nn.Sequential(nn.ReLU())
+    net = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Tanh()))
     net.add_module("again", net[0])
+    net[1].add_module("deeper", net[0])
 
-    (replica,) = replicate(net, [99])
-
-    assert replica.again is replica[0]
-    assert replica.again is not net.again
+    for replica in replicate(net, [98, 99]):
+        assert replica.again is replica[0]
+        assert replica[1].deeper is replica[0]
+        assert replica.again is not net.again
 
 
 @pytest.mark.since("2.11")
@@ -185,7 +197,7 @@ def test_entries_of_none_are_copied():
     net.register_buffer("mean", None)
     net.register_module("inner", None)
 
-    for replica in replicate(net, [98, 99]):
+    for replica in (*replicate(net, [98, 99]), replicate(nn.Sequential(net), [99])[0][0]):
         assert replica._parameters == {"weight": None}
         assert replica._buffers == {"mean": None}
         assert replica._modules == {"inner": None}

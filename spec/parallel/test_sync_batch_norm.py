@@ -21,29 +21,35 @@ def test_conversion_replaces_batch_norms():
     ranks, which helps where batches are small. Convert before wrapping in
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
-    inner = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm3d(3))
+    inner = nn.Sequential(nn.BatchNorm2d(3), nn.ModuleDict({"deep": nn.BatchNorm3d(3)}))
     net = nn.Sequential(nn.Conv1d(2, 3, 1), nn.BatchNorm1d(3), inner)
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
     assert converted is net
+    assert net[2] is inner
     assert [type(layer) for layer in (net[0], net[1])] == [nn.Conv1d, nn.SyncBatchNorm]
-    assert [type(layer) for layer in inner] == [nn.SyncBatchNorm, nn.SyncBatchNorm]
+    assert [type(layer) for layer in (inner[0], inner[1]["deep"])] == [nn.SyncBatchNorm, nn.SyncBatchNorm]
 
 
 def test_other_layers_are_left_alone():
     """``convert_sync_batchnorm`` does not change other layers, such as GroupNorm and InstanceNorm."""
     norm = nn.InstanceNorm1d(3, affine=True, track_running_stats=True)
-    net = nn.Sequential(norm, nn.GroupNorm(1, 3), nn.LayerNorm(3), nn.Dropout().eval())
+    others = nn.Sequential(nn.InstanceNorm2d(3), nn.InstanceNorm3d(3), nn.Linear(3, 3).requires_grad_(False))
+    net = nn.Sequential(norm, nn.GroupNorm(1, 3), nn.LayerNorm(3), nn.Dropout().eval(), others)
+    norm.register_forward_hook(print)
     before = [(module, dict(vars(module))) for module in net.modules()], net.state_dict(keep_vars=True)
     nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
     assert [(module, vars(module)) for module in net.modules()] == before[0]
     assert net.state_dict(keep_vars=True) == before[1]
+    assert list(norm._forward_hooks.values()) == [print]
+    assert [parameter.requires_grad for parameter in net.parameters()] == [True] * 6 + [False] * 2
 
 
 def test_a_batch_norm_alone_is_not_changed():
     """``convert_sync_batchnorm(nn.BatchNorm1d(3))`` returns a new layer and does not change the old one."""
     layer = nn.BatchNorm1d(3)
+    layer.weight.requires_grad_(False)
     before = dict(vars(layer)), layer.state_dict(keep_vars=True)
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
@@ -51,7 +57,7 @@ def test_a_batch_norm_alone_is_not_changed():
     assert (vars(layer), layer.state_dict(keep_vars=True)) == before
     assert type(converted) is nn.SyncBatchNorm
     assert layer.weight is converted.weight
-    assert [parameter.requires_grad for parameter in layer.parameters()] == [True, True]
+    assert [parameter.requires_grad for parameter in layer.parameters()] == [False, True]
     assert layer(torch.rand(4, 3)).shape == (4, 3)
 
 
@@ -60,13 +66,14 @@ def test_conversion_keeps_parameters_and_buffers():
 
     An optimizer made before the conversion goes on training them, and old checkpoints load.
     """
-    net = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2))
+    inner = nn.Sequential(nn.BatchNorm2d(3), nn.BatchNorm3d(3))
+    net = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 2), inner)
     before = net.state_dict(keep_vars=True)
     nn.SyncBatchNorm.convert_sync_batchnorm(net)
     after = net.state_dict(keep_vars=True)
 
     assert list(after) == list(before)
-    assert [after[key] is before[key] for key in before] == [True] * 7
+    assert [after[key] is before[key] for key in before] == [True] * 17
 
 
 @pytest.mark.parametrize(
@@ -77,12 +84,14 @@ def test_conversion_keeps_parameters_and_buffers():
 @pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
 def test_conversion_keeps_the_settings(kind, settings):
     """``convert_sync_batchnorm`` keeps ``eps``, ``momentum``, ``affine`` and ``track_running_stats``."""
-    converted = nn.SyncBatchNorm.convert_sync_batchnorm(kind(*settings))
-
     names = ("num_features", "eps", "momentum", "affine", "track_running_stats")
-    assert tuple(getattr(converted, name) for name in names) == settings
-    assert (converted.weight is not None) is converted.affine
-    assert (converted.running_mean is not None) is converted.track_running_stats
+    alone = nn.SyncBatchNorm.convert_sync_batchnorm(kind(*settings))
+    (inner,) = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(kind(*settings)))
+
+    for converted in (alone, inner):
+        assert tuple(getattr(converted, name) for name in names) == settings
+        assert (converted.weight is not None) is converted.affine
+        assert (converted.running_mean is not None) is converted.track_running_stats
 
 
 @pytest.mark.since("2.12")
@@ -96,10 +105,12 @@ def test_conversion_keeps_a_missing_bias():
 @pytest.mark.since("2.2")
 def test_conversion_keeps_the_mode():
     """``convert_sync_batchnorm`` keeps the training or evaluation mode of each BatchNorm."""
-    net = nn.Sequential(nn.BatchNorm1d(3).eval(), nn.BatchNorm1d(3))
+    inner = nn.Sequential(nn.BatchNorm2d(3).eval(), nn.BatchNorm3d(3))
+    net = nn.Sequential(nn.BatchNorm1d(3).eval(), nn.BatchNorm1d(3), inner)
     nn.SyncBatchNorm.convert_sync_batchnorm(net)
 
-    assert [layer.training for layer in net] == [False, True]
+    assert [layer.training for layer in (*net, *inner)] == [False, True, True, False, True]
+    assert nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(3).eval()).training is False
 
 
 @pytest.mark.before("2.2")
@@ -121,10 +132,11 @@ def test_conversion_loses_hooks_and_attributes():
 
     layer, x, calls = Own(3), torch.rand(4, 3, requires_grad=True), []
     layer.note, layer.qconfig = "mine", "kept"
-    kinds = ["forward_pre", "forward", "full_backward_pre", "full_backward", "state_dict_pre"]
-    kinds.append("load_state_dict_post")
+    kinds = ["register_forward_pre", "register_forward", "register_full_backward_pre"]
+    kinds += ["register_full_backward", "register_state_dict_pre", "_register_state_dict"]
+    kinds += ["_register_load_state_dict_pre", "register_load_state_dict_post"]
     for kind in kinds:
-        getattr(layer, f"register_{kind}_hook")(lambda *_, kind=kind: calls.append(kind))
+        getattr(layer, f"{kind}_hook")(lambda *_, kind=kind: calls.append(kind))
     converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert type(converted) is nn.SyncBatchNorm
@@ -160,6 +172,7 @@ def test_conversion_loses_an_overridden_forward():
         converted = nn.SyncBatchNorm.convert_sync_batchnorm(layer)
 
     assert layer(x)[0, 0].item() == 0.0
+    assert type(converted) is nn.SyncBatchNorm
     assert converted.eval()(x)[0, 0].item() < -2.0
     assert converted.act is layer.act
 
@@ -171,15 +184,18 @@ def test_a_lazy_batch_norm_stays_unusable():
     It has lost what initializes it in the first call, which raises. Call a lazy model once before converting.
     See :meth:`~torch.nn.SyncBatchNorm.convert_sync_batchnorm`.
     """
-    converted = nn.SyncBatchNorm.convert_sync_batchnorm(nn.LazyBatchNorm1d())
-    called = nn.LazyBatchNorm1d()
-    called(torch.rand(4, 2))
+    for kind, x in ((nn.LazyBatchNorm1d, torch.rand(4, 2)), (nn.LazyBatchNorm2d, torch.rand(4, 2, 3, 3))):
+        converted = nn.SyncBatchNorm.convert_sync_batchnorm(kind())
+        called = kind()
+        called(x)
 
-    assert converted.num_features == 0
-    assert isinstance(converted.weight, nn.UninitializedParameter)
-    with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
-        converted.eval()(torch.rand(4, 2))
-    assert nn.SyncBatchNorm.convert_sync_batchnorm(called).num_features == 2
+        assert type(converted) is nn.SyncBatchNorm
+        assert converted.num_features == 0
+        assert isinstance(converted.weight, nn.UninitializedParameter)
+        for training in (True, False):
+            with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
+                converted.train(training)(x)
+        assert nn.SyncBatchNorm.convert_sync_batchnorm(called)(x).shape == x.shape
 
 
 def test_conversion_misses_a_second_name():
@@ -193,18 +209,21 @@ def test_conversion_misses_a_second_name():
 
     assert type(net.first) is nn.SyncBatchNorm
     assert type(net.second) is nn.BatchNorm1d
-    assert net.first.weight is net.second.weight
+    assert [a is b for a, b in zip(net.first.parameters(), net.second.parameters(), strict=True)] == [
+        True
+    ] * 2
 
 
 def test_every_new_layer_has_the_process_group():
     """``convert_sync_batchnorm`` sets its argument ``process_group``, by default ``None``, on every new
     layer.
     """
-    net = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm1d(3)))
-    nn.SyncBatchNorm.convert_sync_batchnorm(net, "the group")
+    for arguments, group in (({"process_group": "the group"}, "the group"), ({}, None)):
+        net = nn.Sequential(nn.BatchNorm1d(3), nn.Sequential(nn.BatchNorm2d(3)), nn.BatchNorm3d(3))
+        nn.SyncBatchNorm.convert_sync_batchnorm(net, **arguments)
 
-    assert [net[0].process_group, net[1][0].process_group] == ["the group"] * 2
-    assert nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(3)).process_group is None
+        assert [layer.process_group for layer in (net[0], net[1][0], net[2])] == [group] * 3
+    assert nn.SyncBatchNorm.convert_sync_batchnorm(nn.BatchNorm1d(3), "alone").process_group == "alone"
 
 
 def test_alone_it_is_a_batch_norm(device):
@@ -219,8 +238,10 @@ def test_alone_it_is_a_batch_norm(device):
     assert synced.running_mean.tolist() == plain.running_mean.tolist()
     assert synced.running_var.tolist() == plain.running_var.tolist()
     assert synced.num_batches_tracked.item() == 2
-    for layer in (plain, synced):
-        layer(x).square().sum().backward()
+    inputs = [x.clone().requires_grad_() for _ in range(2)]
+    for layer, leaf in zip((plain, synced), inputs, strict=True):
+        layer(leaf).square().sum().backward()
+    assert inputs[0].grad.tolist() == inputs[1].grad.tolist()
     assert [p.grad.tolist() for p in synced.parameters()] == [p.grad.tolist() for p in plain.parameters()]
     assert torch.equal(synced.eval()(x), plain.eval()(x))
 
@@ -238,11 +259,12 @@ def test_a_new_layer():
         "running_var": [1, 1, 1],
         "num_batches_tracked": 0,
     }
+    assert [v.dtype for v in layer.state_dict().values()] == [torch.float32] * 4 + [torch.int64]
 
     for options in ({"eps": 0.5}, {"momentum": None}, {"affine": False}, {"track_running_stats": False}):
         layer, model = nn.SyncBatchNorm(3, **options), nn.BatchNorm1d(3, **options)
         assert repr(layer) == f"Sync{model}".replace("1d", "")
-        assert list(layer.state_dict()) == list(model.state_dict())
+        assert repr(layer.state_dict(keep_vars=True)) == repr(model.state_dict(keep_vars=True))
 
 
 @pytest.mark.since("2.12")
@@ -292,9 +314,10 @@ def test_any_number_of_dimensions():
     """:class:`~torch.nn.SyncBatchNorm` raises ``ValueError`` for inputs of fewer than two dimensions or zero
     channels.
 
-    It takes any number from two on; the layers that it replaces take a fixed number of dimensions.
+    It takes any number from two on. Of the layers that it replaces, ``BatchNorm1d`` takes two or three,
+    ``BatchNorm2d`` four and ``BatchNorm3d`` five.
     """
-    layer, shapes = nn.SyncBatchNorm(3), [(4, 3), (4, 3, 2), (4, 3, 2, 2, 2, 2)]
+    layer, shapes = nn.SyncBatchNorm(3), [(4, 3, 2, 2, 2, 2)[:number] for number in range(2, 7)]
 
     assert [layer(torch.rand(shape)).shape for shape in shapes] == shapes
     for norm in (layer, nn.SyncBatchNorm(3).eval()):
@@ -304,8 +327,10 @@ def test_any_number_of_dimensions():
             norm(torch.tensor(2.0))
         with pytest.raises(ValueError, match="number of input channels should be non-zero"):
             norm(torch.rand(4, 0))
-    with pytest.raises(ValueError, match="expected 4D input"):
-        nn.BatchNorm2d(3)(torch.rand(4, 3))
+    for norm, taken in ((nn.BatchNorm1d, "2D or 3D"), (nn.BatchNorm2d, "4D"), (nn.BatchNorm3d, "5D")):
+        for shape in (shape for shape in shapes if f"{len(shape)}D" not in taken):
+            with pytest.raises(ValueError, match=f"expected {taken} input"):
+                norm(3)(torch.rand(shape))
 
 
 @pytest.mark.needs("distributed")
@@ -316,13 +341,18 @@ def test_on_the_cpu_it_does_not_train(ranks):
     """
 
     def call(rank):
-        layer, x = nn.SyncBatchNorm(1, eps=3.0), torch.tensor([[2.0], [4.0]])
-        with pytest.raises(ValueError, match="SyncBatchNorm expected input tensor to be on GPU"):
-            layer(x)
-        without_statistics = nn.SyncBatchNorm(1, eps=3.0, track_running_stats=False).eval()
-        return layer.eval()(x).tolist(), without_statistics(x).tolist()
+        x, seen = torch.tensor([[2.0], [4.0]]), []
+        alone = [dist.new_group([0]), dist.new_group([1])][rank]
+        for options in ({}, {"process_group": alone}, {"track_running_stats": False}):
+            layer = nn.SyncBatchNorm(1, eps=3.0, **options)
+            with pytest.raises(ValueError, match="SyncBatchNorm expected input tensor to be on GPU"):
+                layer(x)
+            seen.append(layer.eval()(x).tolist())
+        dist.destroy_process_group(alone)
+        return seen
 
-    assert ranks(call) == [([[1.0], [2.0]], [[-0.5], [0.5]])] * 2
+    by_the_statistics, by_the_batch = [[1.0], [2.0]], [[-0.5], [0.5]]
+    assert ranks(call) == [[by_the_statistics, by_the_statistics, by_the_batch]] * 2
 
 
 @pytest.mark.parametrize("convert", [False, True], ids=["built", "converted"])

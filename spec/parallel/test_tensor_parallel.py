@@ -5,6 +5,8 @@
 parameters, and register hooks that convert inputs and outputs.
 """
 
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
@@ -16,7 +18,8 @@ def test_layers_are_cut_in_place(ranks):
     """``parallelize_module`` changes the module in place: classes and names stay, parameters are shards.
 
     A ``ColwiseParallel`` layer followed by a ``RowwiseParallel`` one takes and returns whole plain tensors.
-    See :func:`torch.distributed.tensor.parallel.parallelize_module`.
+    The bias of the second is whole on each rank. See
+    :func:`torch.distributed.tensor.parallel.parallelize_module`.
     """
 
     def cut(rank):
@@ -24,19 +27,21 @@ def test_layers_are_cut_in_place(ranks):
         from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 
         torch.manual_seed(0)
-        net, x = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2)), torch.tensor([[2.0, -3.0]])
-        expected = net(x)
-        plan = {"0": ColwiseParallel(), "2": RowwiseParallel()}
-        same = parallelize_module(net, init_device_mesh("cpu", (2,)), plan) is net
+        net = nn.Sequential(nn.Sequential(OrderedDict(up=nn.Linear(2, 4), act=nn.ReLU())), nn.Linear(4, 3))
+        mesh, x = init_device_mesh("cpu", (2,)), torch.tensor([[2.0, -3.0]])
+        expected, before = net(x), [(module, type(module)) for module in net.modules()]
+        same = [parallelize_module(net, mesh, {"0.up": ColwiseParallel()}) is net]
+        same.append(parallelize_module(net[1], mesh, RowwiseParallel()) is net[1])
+        same.append([(module, type(module)) for module in net.modules()] == before)
         shards = {name: list(p.to_local().shape) for name, p in net.named_parameters()}
-        return same, [type(layer) for layer in net], shards, torch.allclose(net(x), expected, atol=1e-6)
+        return same, shards, torch.allclose(net(x), expected, atol=1e-6)
 
-    shapes = {"0.weight": [2, 2], "0.bias": [2], "2.weight": [2, 2], "2.bias": [2]}
-    assert ranks(cut) == [(True, [nn.Linear, nn.ReLU, nn.Linear], shapes, True)] * 2
+    shapes = {"0.up.weight": [2, 2], "0.up.bias": [2], "1.weight": [3, 2], "1.bias": [3]}
+    assert ranks(cut) == [([True, True, True], shapes, True)] * 2
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel", None])
+@pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel", None, "partition_fn"])
 @pytest.mark.since("2.11")
 def test_frozen_parameters_stay_frozen(ranks, style):
     """``ColwiseParallel``, ``RowwiseParallel`` and ``distribute_module`` keep ``requires_grad`` of
@@ -55,15 +60,17 @@ def test_frozen_parameters_stay_frozen(ranks, style):
             net = nn.ModuleList([nn.Linear(2, 4), nn.Embedding(4, 2)])
             for p, flag in zip(net.parameters(), trained, strict=True):
                 p.requires_grad_(flag)
-            if style:
-                parallel.parallelize_module(net, mesh, {"*": getattr(parallel, style)()})
+            if style in (None, "partition_fn"):
+                distribute_module(net, mesh, style and (lambda name, module, mesh: None))
             else:
-                distribute_module(net, mesh)
+                parallel.parallelize_module(net, mesh, {"*": getattr(parallel, style)()})
             seen.append([(hasattr(p, "to_local"), p.requires_grad) for p in net.parameters()])
-        return seen
+        norm = nn.LayerNorm(2).requires_grad_(False)
+        parallel.parallelize_module(norm, mesh, parallel.SequenceParallel())
+        return *seen, [p.requires_grad for p in norm.parameters()]
 
     flags = [False, True, False], [True, False, False]
-    assert ranks(cut, style) == [[[(True, flag) for flag in each] for each in flags]] * 2
+    assert ranks(cut, style) == [(*[[(True, flag) for flag in each] for each in flags], [True, True])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -81,7 +88,10 @@ def test_everything_may_be_replicated(ranks):
 
         net, mesh = nn.Sequential(nn.Linear(2, 1, bias=False)), init_device_mesh("cpu", (2,))
         nn.init.constant_(net[0].weight, rank + 3.0)
-        net.register_buffer("scale", torch.tensor([rank + 5.0]), persistent=False)
+        net.own = nn.Parameter(torch.tensor([rank + 4.0]))
+        for module in (net, net[0]):
+            module.register_buffer("scale", torch.tensor([rank + 5.0]), persistent=False)
+            module.register_buffer("count", torch.tensor([rank + 6]))
         distribute_module(net, mesh)
         everything, x = [*net.parameters(), *net.buffers()], torch.tensor([[10.0, 20.0]])
         values = [value.to_local().tolist() for value in everything]
@@ -90,7 +100,8 @@ def test_everything_may_be_replicated(ranks):
         output = net(distribute_tensor(x, mesh, [Replicate()]))
         return [isinstance(each, DTensor) for each in [*everything, output]], values, output.to_local().item()
 
-    assert ranks(distribute) == [([True] * 3, [[[3.0, 3.0]], [5.0]], 90.0)] * 2
+    values = [[4.0], [[3.0, 3.0]], [5.0], [6], [5.0], [6]]
+    assert ranks(distribute) == [([True] * 7, values, 90.0)] * 2
 
 
 @pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel"])
@@ -107,16 +118,17 @@ def test_old_parameters_are_left_behind(ranks, style):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor import parallel
 
-        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
-        net[1].weight, net[0].weight.note = net[0].weight, "kept?"
-        net[0].weight.grad = torch.ones(2, 2)
+        net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Embedding(2, 2))
+        net[1].weight = net[0].weight
+        for parameter in net.parameters():
+            parameter.grad, parameter.note = torch.ones_like(parameter), "kept?"
         optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
         parallel.parallelize_module(net, init_device_mesh("cpu", (2,)), {"*": getattr(parallel, style)()})
-        weight = net[0].weight
-        held = optimizer.param_groups[0]["params"][0]
-        return held is weight, net[1].weight is weight, weight.grad, hasattr(weight, "note")
+        now, held = list(net.parameters()), optimizer.param_groups[0]["params"]
+        trained = [parameter for parameter in now if any(parameter is old for old in held)]
+        return trained, len(held), [(p.grad, hasattr(p, "note")) for p in now]
 
-    assert ranks(cut, style) == [(False, False, None, False)] * 2
+    assert ranks(cut, style) == [([], 4, [(None, False)] * 5)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -128,20 +140,21 @@ def test_an_unknown_name_only_warns(ranks):
     :func:`torch.distributed.tensor.parallel.parallelize_module`.
     """
 
-    def cut(rank, plan):
+    def cut(rank, names):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
-        net = nn.Sequential(nn.Linear(2, 4))
-        plan = {name: ColwiseParallel() for name in plan} if plan else None
-        message = "could not be resolved" if plan else "No parallelize_plan is provided"
+        net = nn.Sequential(nn.Linear(2, 4), nn.Sequential(nn.Linear(2, 4)))
+        plan = {name: ColwiseParallel() for name in names} if names else None
+        message = "key 'fc' could not be resolved" if names else "No parallelize_plan is provided"
         with pytest.warns(UserWarning, match=message):
-            parallelize_module(net, init_device_mesh("cpu", (2,)), plan)
-        return hasattr(net[0].weight, "to_local")
+            same = parallelize_module(net, init_device_mesh("cpu", (2,)), plan) is net
+        return same, [hasattr(p, "to_local") for p in net.parameters()]
 
-    assert ranks(cut, ["fc"]) == [False] * 2
-    assert ranks(cut, ["fc", "0"]) == [True] * 2
-    assert ranks(cut, []) == [False] * 2
+    for names in (["fc"], ["1.fc"], []):
+        assert ranks(cut, names) == [(True, [False] * 4)] * 2
+    assert ranks(cut, ["fc", "0"]) == [(True, [True, True, False, False])] * 2
+    assert ranks(cut, ["1.fc", "1.0"]) == [(True, [False, False, True, True])] * 2
 
 
 @pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel"])
@@ -159,19 +172,20 @@ def test_only_some_layers_can_be_cut(ranks, style):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor import parallel
 
-        class Own(nn.Linear):
-            pass
+        class Own(nn.Linear): ...
+
+        class OwnTable(nn.Embedding): ...
 
         mesh = init_device_mesh("cpu", (2,))
-        layers = [nn.Linear(2, 2), Own(2, 2), nn.Embedding(4, 2)]
+        layers = [nn.Linear(2, 2), Own(2, 2), nn.Embedding(4, 2), OwnTable(4, 2)]
         for layer in layers:
             parallel.parallelize_module(layer, mesh, getattr(parallel, style)())
-        for layer in (nn.Conv1d(2, 2, 1), nn.LayerNorm(2)):
+        for layer in (nn.Conv1d(2, 2, 1), nn.LayerNorm(2), nn.EmbeddingBag(4, 2), nn.Sequential(*layers)):
             with pytest.raises(NotImplementedError, match=f"{style} currently only support nn.Linear"):
                 parallel.parallelize_module(layer, mesh, getattr(parallel, style)())
         return [layer.weight.to_local().numel() for layer in layers]
 
-    assert ranks(cut, style) == [[2, 2, 4]] * 2
+    assert ranks(cut, style) == [[2, 2, 4, 4]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -187,15 +201,18 @@ def test_a_module_is_distributed_once(ranks):
         from torch.distributed.tensor import distribute_module
         from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
-        layer, mesh = nn.Linear(2, 4), init_device_mesh("cpu", (2,))
-        parallelize_module(layer, mesh, ColwiseParallel())
-        with pytest.raises(RuntimeError, match="should only be called once on a module"):
-            parallelize_module(layer, mesh, ColwiseParallel())
-        with pytest.raises(RuntimeError, match="should only be called once on a module"):
-            distribute_module(layer, mesh)
-        return list(layer.weight.to_local().shape)
+        mesh, shapes = init_device_mesh("cpu", (2,)), []
+        for style in (ColwiseParallel(), None):
+            layer = nn.Linear(2, 4)
+            parallelize_module(layer, mesh, style) if style else distribute_module(layer, mesh)
+            with pytest.raises(RuntimeError, match="should only be called once on a module"):
+                parallelize_module(layer, mesh, ColwiseParallel())
+            with pytest.raises(RuntimeError, match="should only be called once on a module"):
+                distribute_module(layer, mesh)
+            shapes.append(list(layer.weight.to_local().shape))
+        return shapes
 
-    assert ranks(twice) == [[2, 2]] * 2
+    assert ranks(twice) == [[[2, 2], [4, 2]]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -214,41 +231,49 @@ def test_hooks_see_what_they_come_after(ranks):
 
         layer, seen = nn.Linear(2, 4), []
 
-        def hook(module, args, output):
-            seen.append((hasattr(args[0], "to_local"), hasattr(output, "to_local"), list(output.shape)))
+        def hook(module, args, *output):
+            seen.append([(hasattr(value, "to_local"), list(value.shape)) for value in (*args, *output)])
 
+        layer.register_forward_pre_hook(hook)
         layer.register_forward_hook(hook)
         parallelize_module(layer, init_device_mesh("cpu", (2,)), ColwiseParallel())
+        layer.register_forward_pre_hook(hook)
         layer.register_forward_hook(hook)
         layer(torch.ones(1, 2))
         return seen
 
-    assert ranks(cut) == [[(True, True, [1, 4]), (True, False, [1, 2])]] * 2
+    plain, x = (False, [1, 2]), (True, [1, 2])
+    assert ranks(cut) == [[[plain], [x], [x, (True, [1, 4])], [x, plain]]] * 2
 
 
+@pytest.mark.parametrize("style", ["ColwiseParallel", "RowwiseParallel"])
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.5")
-def test_a_plain_state_dict_does_not_fit(ranks):
+def test_a_plain_state_dict_does_not_fit(ranks, style):
     """``load_state_dict`` of plain tensors raises ``RuntimeError`` after ``parallelize_module``.
 
-    Load before it, or distribute the tensors: ``distribute_tensor(value, p.device_mesh, p.placements)``. See
+    Load before it, or distribute the tensors: ``distribute_tensor(value, p.device_mesh, p.placements)``. With
+    ``assign=True`` no error is raised, and the layer is whole again. See
     :func:`torch.distributed.tensor.parallel.parallelize_module`.
     """
 
-    def load(rank):
+    def load(rank, style):
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.tensor import distribute_tensor
-        from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
+        from torch.distributed.tensor import distribute_tensor, parallel
 
-        layer = nn.Linear(2, 2, bias=False)
-        parallelize_module(layer, init_device_mesh("cpu", (2,)), ColwiseParallel())
-        whole, weight = torch.tensor([[2.0, 3.0], [5.0, 7.0]]), layer.weight
-        with pytest.raises(RuntimeError, match="While copying the parameter named"):
-            layer.load_state_dict({"weight": whole})
-        layer.load_state_dict({"weight": distribute_tensor(whole, weight.device_mesh, weight.placements)})
-        return layer.weight.to_local().tolist()
+        layer, mesh = nn.Linear(2, 2), init_device_mesh("cpu", (2,))
+        parallel.parallelize_module(layer, mesh, getattr(parallel, style)())
+        state = {"weight": torch.tensor([[2.0, 3.0], [5.0, 7.0]]), "bias": torch.tensor([8.0, 9.0])}
+        for name in state:
+            with pytest.raises(RuntimeError, match=f'While copying the parameter named "{name}"'):
+                layer.load_state_dict(state)
+        cut = {name: p.placements for name, p in layer.named_parameters()}
+        layer.load_state_dict({name: distribute_tensor(state[name], mesh, cut[name]) for name in cut})
+        loaded = [p.full_tensor().tolist() for p in layer.parameters()]
+        layer.load_state_dict(state, assign=True)
+        return loaded, [hasattr(p, "to_local") for p in layer.parameters()]
 
-    assert ranks(load) == [[[2.0, 3.0]], [[5.0, 7.0]]]
+    assert ranks(load, style) == [([[[2.0, 3.0], [5.0, 7.0]], [8.0, 9.0]], [False, False])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -266,13 +291,16 @@ def test_a_rank_has_its_share_of_the_features(ranks):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
+        torch.manual_seed(0)
         seen, mesh, x = [], init_device_mesh("cpu", (2,)), torch.ones(1, 6, 2)
         for style in (ColwiseParallel(), ColwiseParallel(use_local_output=False)):
-            query = parallelize_module(nn.Linear(2, 12), mesh, style)
-            y = query(x)
+            query = nn.Linear(2, 12)
+            share = query(x).chunk(2, dim=-1)[rank]
+            y = parallelize_module(query, mesh, style)(x)
             heads = [list(y.view(*sizes).shape) for sizes in ((1, -1, 4, 3), (1, 6, -1, 3))]
-            seen += [query.out_features, list(y.shape), *heads]
+            local = y if style.use_local_output else y.to_local()
+            seen += [query.out_features, list(y.shape), *heads, torch.allclose(local, share, atol=1e-6)]
         return seen
 
-    local = [12, [1, 6, 6], [1, 3, 4, 3], [1, 6, 2, 3]]
-    assert ranks(cut) == [[*local, 12, [1, 6, 12], [1, 6, 4, 3], [1, 6, 4, 3]]] * 2
+    local = [12, [1, 6, 6], [1, 3, 4, 3], [1, 6, 2, 3], True]
+    assert ranks(cut) == [[*local, 12, [1, 6, 12], [1, 6, 4, 3], [1, 6, 4, 3], True]] * 2

@@ -18,12 +18,14 @@ def test_cuda_moves_the_module():
     Inputs stay where they are and have to be moved as well.
     """
     net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    net[0].register_buffer("cache", torch.tensor([5.0]), persistent=False)
     values = {key: value.tolist() for key, value in net.state_dict().items()}
 
     returned = net.cuda()
 
     assert returned is net
-    assert [t.is_cuda for t in net.state_dict().values()] == [True] * 7
+    assert [t.is_cuda for t in (*net.parameters(), *net.buffers())] == [True] * 8
+    assert net[0].cache.tolist() == [5.0]
     assert {key: value.tolist() for key, value in net.state_dict().items()} == values
 
 
@@ -77,13 +79,14 @@ def test_gradients_are_moved_along():
     """:meth:`Module.cuda() <torch.nn.Module.cuda>` moves gradients too and keeps the gradient objects."""
     layer = nn.Linear(2, 3)
     layer(torch.tensor([[1.5, 2.5]])).sum().backward()
-    grad = layer.weight.grad
+    weight, bias = layer.weight.grad, layer.bias.grad
 
     layer.cuda()
 
-    assert layer.weight.grad is grad
-    assert grad.device.type == "cuda"
-    assert grad.tolist() == [[1.5, 2.5]] * 3
+    assert layer.weight.grad is weight
+    assert layer.bias.grad is bias
+    assert [grad.device.type for grad in (weight, bias)] == ["cuda", "cuda"]
+    assert [grad.tolist() for grad in (weight, bias)] == [[[1.5, 2.5]] * 3, [1.0] * 3]
 
 
 @pytest.mark.needs("cuda")
@@ -325,8 +328,8 @@ def test_autocast_leaves_the_weights():
     output.float().sum().backward()
 
     assert output.dtype == torch.float16
-    assert layer.weight.dtype == torch.float32
-    assert layer.weight.grad.dtype == torch.float32
+    assert [p.dtype for p in layer.parameters()] == [torch.float32] * 2
+    assert [p.grad.dtype for p in layer.parameters()] == [torch.float32] * 2
 
 
 @pytest.mark.needs("cuda")
@@ -335,14 +338,11 @@ def test_a_module_on_the_gpu_counts_as_shared():
     tensors already count as shared.
     """
     layer = nn.Linear(2, 3, device="cuda")
-    place = layer.weight.data_ptr()
-    assert layer.weight.is_shared() is True
+    places = [(True, p.data_ptr()) for p in layer.parameters()]
+    assert [(p.is_shared(), p.data_ptr()) for p in layer.parameters()] == places
 
-    returned = layer.share_memory()
-
-    assert returned is layer
-    assert layer.weight.is_shared() is True
-    assert layer.weight.data_ptr() == place
+    assert layer.share_memory() is layer
+    assert [(p.is_shared(), p.data_ptr()) for p in layer.parameters()] == places
 
 
 @pytest.mark.needs("cuda")
