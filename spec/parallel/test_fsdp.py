@@ -35,10 +35,7 @@ def test_it_wraps_a_module(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.1")
 def test_parameters_become_a_flat_one(ranks):
-    """``FullyShardedDataParallel`` puts all parameters of a module into a flat one, cut in equal parts.
-
-    If their number of elements cannot be divided by that of the ranks, the end of the last part is padding.
-    """
+    """``FullyShardedDataParallel`` puts all parameters of a module into a flat one, cut in equal parts."""
 
     def names(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
@@ -72,9 +69,8 @@ def test_a_wrapped_child_has_a_flat_one_of_its_own(ranks):
         return sizes
 
     own, flat = "_fsdp_wrapped_module.", "_fsdp_wrapped_module._flat_param"
-    assert (
-        ranks(names) == [[{flat: 6, f"{own}0.{flat}": 3}, {f"{own}0.{flat}": 3, f"{own}1.0.{flat}": 6}]] * 2
-    )
+    first, second = f"{own}0.{flat}", f"{own}1.0.{flat}"
+    assert ranks(names) == [[{flat: 6, first: 3}, {first: 3, second: 6}]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -95,10 +91,8 @@ def test_parameters_may_keep_their_names(ranks):
         same = [p is old for p, old in zip(wrapped.parameters(), before, strict=True)]
         return {name: tuple(p.shape) for name, p in wrapped.named_parameters()}, same
 
-    weight, bias = "_fsdp_wrapped_module.0.weight", "_fsdp_wrapped_module.0.bias"
-    first, second = ranks(names)
-    assert first == ({weight: (8,), bias: (0,)}, [True, True])
-    assert second == ({weight: (4,), bias: (4,)}, [True, True])
+    weight, bias, same = "_fsdp_wrapped_module.0.weight", "_fsdp_wrapped_module.0.bias", [True, True]
+    assert ranks(names) == [({weight: (8,), bias: (0,)}, same), ({weight: (4,), bias: (4,)}, same)]
 
 
 @pytest.mark.needs("distributed")
@@ -112,18 +106,14 @@ def test_a_frozen_parameter_needs_the_option(ranks):
     def train(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        net = nn.Linear(3, 4)
+        cpu, net = torch.device("cpu"), nn.Linear(3, 4)
         net.bias.requires_grad_(False)
         with pytest.raises(ValueError, match="Must flatten tensors with uniform `requires_grad` when"):
-            FullyShardedDataParallel(net, device_id=torch.device("cpu"))
-        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=True)
+            FullyShardedDataParallel(net, device_id=cpu)
+        wrapped = FullyShardedDataParallel(net, device_id=cpu, use_orig_params=True)
         wrapped(torch.ones(2, 3)).sum().backward()
-        frozen = FullyShardedDataParallel(
-            nn.Linear(3, 4).requires_grad_(False), device_id=torch.device("cpu")
-        )
-        units = FullyShardedDataParallel(
-            nn.Sequential(frozen, nn.Linear(4, 1)), device_id=torch.device("cpu")
-        )
+        frozen = FullyShardedDataParallel(nn.Linear(3, 4).requires_grad_(False), device_id=cpu)
+        units = FullyShardedDataParallel(nn.Sequential(frozen, nn.Linear(4, 1)), device_id=cpu)
         units(torch.ones(2, 3)).sum().backward()
         return [[(p.requires_grad, p.grad is None) for p in each.parameters()] for each in (wrapped, units)]
 
@@ -220,9 +210,7 @@ def test_a_state_dict_with_original_parameters_is_whole(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_only_one_rank_may_have_the_state_dict(ranks):
-    """With ``FullStateDictConfig(rank0_only=True)``, FSDP's ``state_dict()`` is empty on all ranks but rank
-    0.
-    """
+    """With ``FullStateDictConfig(rank0_only=True)``, FSDP's ``state_dict()`` is empty on all ranks but 0."""
 
     def save(rank):
         from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
@@ -266,15 +254,16 @@ def test_whole_parameters_for_a_while(ranks):
 
         child = FullyShardedDataParallel(nn.Linear(3, 4, bias=False), device_id=torch.device("cpu"))
         wrapped = FullyShardedDataParallel(nn.Sequential(child, nn.PReLU(2)), device_id=torch.device("cpu"))
+        inside = []
         for options in ({}, {"writeback": False}):
             with FullyShardedDataParallel.summon_full_params(wrapped, **options):
-                inside = [(name, tuple(p.shape)) for name, p in wrapped.named_parameters()]
+                inside.append({name: tuple(p.shape) for name, p in wrapped.named_parameters()})
                 for number, p in enumerate(wrapped.parameters()):
                     p.data.fill_(number + 9.0 if options else number + 3.0)
         return inside, [p.tolist() for p in wrapped.parameters()]
 
-    whole = [("0.weight", (4, 3)), ("1.weight", (2,))]
-    assert ranks(look) == [(whole, [[4.0], [3.0] * 6])] * 2
+    whole = {"0.weight": (4, 3), "1.weight": (2,)}
+    assert ranks(look) == [([whole, whole], [[4.0], [3.0] * 6])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -322,8 +311,7 @@ def test_without_synchronization_gradients_are_whole(ranks):
 def test_its_own_clipping_sees_all_ranks(ranks):
     """``FullyShardedDataParallel.clip_grad_norm_`` takes the norm over all ranks.
 
-    :func:`~torch.nn.utils.clip_grad_norm_` takes that of this rank's part, so ranks would scale by different
-    factors.
+    :func:`~torch.nn.utils.clip_grad_norm_` takes that of this rank's part: ranks would scale differently.
     """
 
     def clip(rank):
@@ -367,8 +355,7 @@ def test_param_dtype_is_for_the_call(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_the_optimizer_sees_the_parts(ranks):
-    """Under ``FullyShardedDataParallel`` an optimizer has states of shards; ``optim_state_dict`` has whole
-    ones.
+    """Under ``FullyShardedDataParallel`` an optimizer has states of shards, ``optim_state_dict`` whole ones.
 
     Its keys are names, not numbers, so it also fits another number of ranks.
     """
@@ -380,12 +367,8 @@ def test_the_optimizer_sees_the_parts(ranks):
         optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.5, momentum=0.9)
         (wrapped(torch.tensor([[10.0]])) * torch.tensor([2.0, 3.0])).sum().backward()
         optimizer.step()
-        whole = FullyShardedDataParallel.optim_state_dict(wrapped, optimizer)["state"]
-        parts = optimizer.state_dict()["state"]
-        return [
-            {name: state["momentum_buffer"].tolist() for name, state in states.items()}
-            for states in (parts, whole)
-        ]
+        both = optimizer.state_dict(), FullyShardedDataParallel.optim_state_dict(wrapped, optimizer)
+        return [{n: s["momentum_buffer"].tolist() for n, s in each["state"].items()} for each in both]
 
     whole = {"weight": [[20.0], [30.0]], "bias": [2.0, 3.0]}
     assert ranks(train) == [[{0: [20.0, 30.0]}, whole], [{0: [2.0, 3.0]}, whole]]
