@@ -195,14 +195,18 @@ def test_finalizing_works_in_no_sync(ranks):
     """
 
     def train(rank):
-        model = DDP(nn.Linear(1, 1, bias=False))
+        model, x = DDP(nn.Linear(1, 1, bias=False)), torch.tensor([[rank + 1.0]])
         model.require_manual_backward_finalization = True
-        model(torch.tensor([[rank + 1.0]])).sum().backward()
+        model(x).sum().backward()
         with model.no_sync():
             model.finalize_backward()
-        return model.module.weight.grad.item()
+            mean = model.module.weight.grad.item()
+            model(x).sum().backward()
+            with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+                model.finalize_backward()
+        return mean, model.module.weight.grad.item()
 
-    assert ranks(train) == [1.5, 1.5]
+    assert ranks(train) == [(1.5, 2.5), (1.5, 3.5)]
 
 
 @pytest.mark.needs("distributed")

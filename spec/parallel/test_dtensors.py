@@ -123,10 +123,11 @@ def test_redistributing_changes_what_a_rank_holds(ranks):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 
-        mesh, mine, seen = init_device_mesh("cpu", (2,)), torch.tensor([rank + 1.0, rank + 4.0]), []
-        for placement in (Shard(0), Partial()):
+        mesh, mine, seen = init_device_mesh("cpu", (2,)), torch.tensor([[rank + 1.0, rank + 4.0]]), []
+        for placement in (Shard(0), Shard(1), Partial()):
             spread = DTensor.from_local(mine, mesh, [placement])
             seen.append(spread.redistribute(placements=[Replicate()]).to_local().tolist())
         return seen
 
-    assert ranks(redistribute) == [[[1.0, 4.0, 2.0, 5.0], [3.0, 9.0]]] * 2
+    rows, columns = [[1.0, 4.0], [2.0, 5.0]], [[1.0, 4.0, 2.0, 5.0]]
+    assert ranks(redistribute) == [[rows, columns, [[3.0, 9.0]]]] * 2
