@@ -78,8 +78,7 @@ def test_a_wrapped_child_has_a_flat_one_of_its_own(ranks):
 def test_parameters_may_keep_their_names(ranks):
     """With ``use_orig_params=True`` a ``FullyShardedDataParallel`` keeps the parameters' names and objects.
 
-    Before each name stands ``_fsdp_wrapped_module.``. Each has the flat part that this rank keeps of it,
-    which may be empty.
+    Names begin with ``_fsdp_wrapped_module.``. Each has the flat part that this rank keeps, maybe empty.
     """
 
     def names(rank):
@@ -215,12 +214,14 @@ def test_only_one_rank_may_have_the_state_dict(ranks):
     def save(rank):
         from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
 
-        wrapped = FullyShardedDataParallel(nn.Linear(2, 3), device_id=torch.device("cpu"))
+        net = nn.Linear(2, 3)
+        net.register_buffer("mean", torch.zeros(4))
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
         wanted = FullStateDictConfig(rank0_only=True)
         with FullyShardedDataParallel.state_dict_type(wrapped, StateDictType.FULL_STATE_DICT, wanted):
             return {name: tuple(tensor.shape) for name, tensor in wrapped.state_dict().items()}
 
-    assert ranks(save) == [{"weight": (3, 2), "bias": (3,)}, {}]
+    assert ranks(save) == [{"weight": (3, 2), "bias": (3,), "mean": (4,)}, {}]
 
 
 @pytest.mark.needs("distributed")
@@ -252,9 +253,8 @@ def test_whole_parameters_for_a_while(ranks):
     def look(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        child = FullyShardedDataParallel(nn.Linear(3, 4, bias=False), device_id=torch.device("cpu"))
+        child, inside = FullyShardedDataParallel(nn.Embedding(4, 3), device_id=torch.device("cpu")), []
         wrapped = FullyShardedDataParallel(nn.Sequential(child, nn.PReLU(2)), device_id=torch.device("cpu"))
-        inside = []
         for options in ({}, {"writeback": False}):
             with FullyShardedDataParallel.summon_full_params(wrapped, **options):
                 inside.append({name: tuple(p.shape) for name, p in wrapped.named_parameters()})
