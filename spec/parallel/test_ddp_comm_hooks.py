@@ -24,12 +24,15 @@ def test_the_future_of_an_all_reduce(ranks):
             work = dist.all_reduce(bucket.buffer(), async_op=True)
             return work.get_future().then(lambda future: future.value()[0])
 
-        model = DDP(nn.Linear(1, 1, bias=False))
+        model, sums = DDP(nn.Linear(1, 1), bucket_cap_mb=1e-6), []
         model.register_comm_hook(None, add)
-        model(torch.tensor([[rank + 1.0]])).sum().backward()
-        return model.module.weight.grad.item()
+        for scale in (1, 10, 100):
+            model.zero_grad()
+            (model(torch.tensor([[rank + 2.0]])) * scale).sum().backward()
+            sums.append([p.grad.item() for p in model.parameters()])
+        return sums
 
-    assert ranks(train) == [3.0, 3.0]
+    assert ranks(train) == [[[5.0, 2.0], [50.0, 20.0], [500.0, 200.0]]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -41,12 +44,13 @@ def test_get_future_gives_another_class(ranks):
     """
 
     def reduce(rank):
-        future = dist.all_reduce(torch.tensor([rank + 1.0]), async_op=True).get_future()
-        value = future.wait()
-        kinds = isinstance(future, torch.futures.Future), isinstance(future, torch._C.Future)
-        return kinds, type(value), [tensor.tolist() for tensor in value]
+        x = torch.tensor([rank + 1.0])
+        future = dist.all_reduce(x, async_op=True).get_future()
+        [held] = value = future.wait()
+        return type(future) is torch.Future, type(value), held.data_ptr() == x.data_ptr(), held.tolist()
 
-    assert ranks(reduce) == [((False, True), list, [[3.0]])] * 2
+    assert ranks(reduce) == [(True, list, True, [3.0])] * 2
+    assert torch.futures.Future.__base__ is torch.Future
 
 
 @pytest.mark.needs("distributed")

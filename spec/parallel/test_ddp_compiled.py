@@ -22,13 +22,18 @@ def test_each_wrapper_adds_its_prefix(ranks):
     """
 
     def wrap(rank):
-        net = nn.Linear(2, 1, bias=False)
+        net = nn.Sequential(nn.Linear(2, 1, bias=False))
+        net.register_buffer("mean", torch.zeros(1))
         outside = torch.compile(DDP(net), backend="eager")
         inside = DDP(torch.compile(net, backend="eager"))
         return [list(model.state_dict()) for model in (net, outside, inside)]
 
-    names = [["weight"], ["_orig_mod.module.weight"], ["module._orig_mod.weight"]]
-    assert ranks(wrap) == [names, names]
+    names = ["mean", "0.weight"]
+    outside, inside = (
+        (f"_orig_mod.module.{name}" for name in names),
+        (f"module._orig_mod.{name}" for name in names),
+    )
+    assert ranks(wrap) == [[names, list(outside), list(inside)]] * 2
 
 
 @pytest.mark.needs("compile")
@@ -43,12 +48,15 @@ def test_a_compiled_wrapper_averages(ranks):
     def train(rank):
         from torch.nn.utils.parametrizations import orthogonal
 
-        results = []
+        results, x = [], torch.tensor([[rank + 1.0, 2.0]])
         for compiled in (False, True):
             torch.manual_seed(3)
             net = nn.Sequential(orthogonal(nn.Linear(2, 2, bias=False)), nn.Linear(2, 1, bias=False))
-            model = torch.compile(DDP(net), backend="eager", disable=not compiled)
-            model(torch.tensor([[rank + 1.0, 2.0]])).sum().backward()
+            model, inputs = torch.compile(DDP(net), backend="eager"), [x, 10 * x]
+            if not compiled:  # alone, on the mean of what the ranks have
+                model, inputs = net, [torch.tensor([[1.5, 2.0]]), torch.tensor([[15.0, 20.0]])]
+            for each in inputs:
+                model(each).sum().backward()
             results.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
         return torch.allclose(*results), results[1].tolist()
 
@@ -87,12 +95,15 @@ def test_a_compiled_module_is_averaged(ranks):
     def train(rank):
         from torch.nn.utils.parametrizations import orthogonal
 
-        results = []
+        results, x = [], torch.tensor([[rank + 1.0, 2.0]])
         for compiled in (False, True):
             torch.manual_seed(3)
             net = nn.Sequential(orthogonal(nn.Linear(2, 2, bias=False)), nn.Linear(2, 1, bias=False))
-            model = DDP(torch.compile(net, backend="eager", disable=not compiled))
-            model(torch.tensor([[rank + 1.0, 2.0]])).sum().backward()
+            model, inputs = DDP(torch.compile(net, backend="eager")), [x, 10 * x]
+            if not compiled:  # alone, on the mean of what the ranks have
+                model, inputs = net, [torch.tensor([[1.5, 2.0]]), torch.tensor([[15.0, 20.0]])]
+            for each in inputs:
+                model(each).sum().backward()
             results.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
         return torch.allclose(*results), results[1].tolist()
 

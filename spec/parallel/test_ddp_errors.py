@@ -46,9 +46,8 @@ def test_there_must_be_something_to_train(ranks):
     """``DistributedDataParallel`` raises ``RuntimeError`` if no parameter of the module requires grad."""
 
     def wrap(rank):
-        text = "is not needed when a module doesn't have any parameter that requires a gradient"
-        for net in (nn.ReLU(), nn.Linear(2, 3).requires_grad_(False)):
-            with pytest.raises(RuntimeError, match=text):
+        for net in (nn.BatchNorm1d(2, affine=False), nn.Sequential(nn.Linear(2, 3)).requires_grad_(False)):
+            with pytest.raises(RuntimeError, match="not needed when a module doesn't have any parameter"):
                 DDP(net)
 
     assert ranks(wrap) == [None, None]
@@ -59,9 +58,10 @@ def test_a_module_is_on_one_type_of_device(ranks):
     """``DistributedDataParallel`` raises ``ValueError`` if parameters are on devices of different types."""
 
     def wrap(rank):
-        net = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1, device="meta"))
-        with pytest.raises(ValueError, match=r"module parameters locate in \{'(cpu|meta)', '(cpu|meta)'\}"):
-            DDP(net)
+        for a, b in (("cpu", "meta"), ("meta", "cpu")):
+            net = nn.Sequential(nn.Linear(2, 3, device=a), nn.Linear(3, 1, device=b).requires_grad_(False))
+            with pytest.raises(ValueError, match=r"parameters locate in \{'(cpu|meta)', '(cpu|meta)'\}"):
+                DDP(net)
 
     assert ranks(wrap) == [None, None]
 
@@ -74,8 +74,9 @@ def test_at_most_one_device(ranks):
     """
 
     def wrap(rank):
-        with pytest.raises(ValueError, match="device_ids can only be None or contain a single element"):
-            DDP(nn.Linear(2, 3), device_ids=[0, 1])
+        for ids in ([0, 1], [0, 0]):
+            with pytest.raises(ValueError, match="device_ids can only be None or contain a single element"):
+                DDP(nn.Linear(2, 3), device_ids=ids)
 
     assert ranks(wrap) == [None, None]
 
@@ -110,20 +111,20 @@ def test_lazy_modules_run_first(ranks):
     """
 
     def wrap(rank):
-        net = nn.Sequential(nn.LazyLinear(3))
+        net = nn.Sequential(nn.Linear(2, 2), nn.LazyLinear(3))
         with pytest.raises(RuntimeError, match="uninitialized parameters can't be used with `Distributed"):
             DDP(net)
         with pytest.raises(ValueError, match="Attempted to use an uninitialized parameter"):
             DDP(nn.Sequential(nn.Linear(2, 3), nn.LazyBatchNorm1d(affine=False)))
         net(torch.rand(1, 2))
-        return type(DDP(net).module[0])
+        return type(DDP(net).module[1])
 
     assert ranks(wrap) == [nn.Linear, nn.Linear]
 
 
 @pytest.mark.needs("distributed")
 def test_ranks_have_as_many_parameters(ranks):
-    """``DistributedDataParallel`` raises ``RuntimeError`` if ranks have different numbers of parameters."""
+    """``DistributedDataParallel`` raises ``RuntimeError`` if ranks train different numbers of parameters."""
 
     def wrap(rank, more):
         with pytest.raises(RuntimeError, match="DDP expects same model across all ranks, but Rank"):
@@ -135,9 +136,7 @@ def test_ranks_have_as_many_parameters(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_one_group_is_enough(ranks):
-    """``DistributedDataParallel`` raises ``RuntimeError`` if given both ``process_group`` and
-    ``device_mesh``.
-    """
+    """``DistributedDataParallel`` raises ``RuntimeError`` given ``process_group`` and ``device_mesh``."""
 
     def wrap(rank):
         mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
@@ -153,19 +152,22 @@ def test_unused_parameters_stop_the_next_call(ranks):
     """By default a :class:`DDP <torch.nn.parallel.DistributedDataParallel>` call raises ``RuntimeError`` if
     the last ``backward()`` missed a trainable parameter.
 
-    The error tells the numbers of those missed, in the order of ``parameters()``, from 0. Freeze what is not
-    trained before wrapping, or pass ``find_unused_parameters=True``, which costs time in every step.
+    The error tells the numbers of those missed, among the trainable ones of ``parameters()``, from 0. Freeze
+    what is not trained before wrapping, or pass ``find_unused_parameters=True``, which costs time.
 
     See also :ref:`parallel.ddp_errors.unused_parameters_can_be_looked_for`
     """
 
     def train(rank):
-        model = DDP(Branches())
+        net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+        net[0].weight.requires_grad_(False)
+        net.forward = lambda x: x * net[1].weight
+        model = DDP(net)
         model(torch.ones(1, 1)).sum().backward()
         with pytest.raises(RuntimeError, match="Expected to have finished reduction") as caught:
             model(torch.ones(1, 1))
         text = str(caught.value)
-        return "find_unused_parameters=True" in text, f"receive grad for rank {rank}: 1" in text
+        return "find_unused_parameters=True" in text, f"receive grad for rank {rank}: 0 2\n" in text
 
     assert ranks(train) == [(True, True)] * 2
 
@@ -191,18 +193,21 @@ def test_beside_an_unused_parameter_nothing_is_averaged(ranks):
 def test_unused_parameters_can_be_looked_for(ranks):
     """With ``find_unused_parameters=True``, :class:`DDP <torch.nn.parallel.DistributedDataParallel>` does not
     set the ``grad`` of a parameter that no rank uses.
+
+    With ``gradient_as_bucket_view=True`` as well, one that is there becomes a view and is averaged.
     """
 
-    def train(rank):
-        model = DDP(Branches(), find_unused_parameters=True)
+    def train(rank, as_view):
+        model = DDP(Branches(), find_unused_parameters=True, gradient_as_bucket_view=as_view)
         grads, right = [], model.module.right.weight
-        for grad in (None, None, torch.tensor([[7.0]])):
+        for grad in (None, None, torch.tensor([[rank + 7.0]])):
             right.grad = grad
             model(torch.tensor([[rank + 1.0]])).sum().backward()
             grads += [model.module.left.weight.grad.item(), right.grad is grad]
         return [*grads, right.grad.item()]
 
-    assert ranks(train) == [[1.5, True, 3.0, True, 4.5, True, 7.0]] * 2
+    for as_view, left in ((False, [7.0, 8.0]), (True, [7.5, 7.5])):
+        assert ranks(train, as_view) == [[1.5, True, 3.0, True, 4.5, not as_view, value] for value in left]
 
 
 @pytest.mark.needs("distributed")
@@ -252,18 +257,15 @@ def test_a_static_graph_needs_all_outputs(ranks):
 
         raised_at = []
         for options in ({}, {"find_unused_parameters": True}):
-            model, calls = DDP(Heads(), static_graph=True, **options), []
+            model = DDP(Heads(), static_graph=True, **options)
+            raised_at.append(0)
             with pytest.raises(RuntimeError, match="Expected to have finished reduction"):
                 for _ in range(4):
-                    calls.append("called")
-                    used, _left_out = model(torch.ones(1, 1))
-                    used.sum().backward()
-            raised_at.append(len(calls))
-
+                    raised_at[-1] += 1
+                    model(torch.ones(1, 1))[0].sum().backward()
         model = DDP(Heads(), find_unused_parameters=True)
         for _ in range(4):
-            used, _left_out = model(torch.ones(1, 1))
-            used.sum().backward()
+            model(torch.ones(1, 1))[0].sum().backward()
         return raised_at
 
     assert ranks(train) == [[3, 3]] * 2
@@ -338,10 +340,9 @@ def test_one_hook_for_communication(ranks):
 
         model = DDP(nn.Linear(2, 3))
         model.register_comm_hook(None, keep)
-        with pytest.raises(
-            RuntimeError, match="register_comm_hook or register_builtin_comm_hook can only be called"
-        ):
-            model.register_comm_hook(None, keep)
+        for hook in (keep, lambda state, bucket: None):
+            with pytest.raises(RuntimeError, match="or register_builtin_comm_hook can only be called once"):
+                model.register_comm_hook(None, hook)
 
     assert ranks(wrap) == [None, None]
 

@@ -17,22 +17,28 @@ from torch.nn.parallel import DistributedDataParallel as DDP
 def test_gradients_come_with_finalize_backward(ranks):
     """With ``require_manual_backward_finalization``, DDP averages gradients only in ``finalize_backward()``.
 
-    After ``backward()`` they are the rank's own. See :class:`~torch.nn.parallel.DistributedDataParallel`.
+    After ``backward()`` they are the rank's own; with ``gradient_as_bucket_view=True`` they are views of what
+    is being exchanged. See :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
     def train(rank):
-        model = DDP(nn.Linear(1, 1, bias=False))
+        model = DDP(
+            nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)), bucket_cap_mb=1e-6
+        )
         model.require_manual_backward_finalization = True
+        for p, value in zip(model.parameters(), (3.0, 5.0), strict=True):
+            nn.init.constant_(p, value)
         grads = []
         for _ in range(2):
             model.zero_grad()
             model(torch.tensor([[rank + 1.0]])).sum().backward()
-            grads.append(model.module.weight.grad.item())
+            grads.append([p.grad.item() for p in model.parameters()])
             model.finalize_backward()
-            grads.append(model.module.weight.grad.item())
+            grads.append([p.grad.item() for p in model.parameters()])
         return grads
 
-    assert ranks(train) == [[1.0, 1.5, 1.0, 1.5], [2.0, 1.5, 2.0, 1.5]]
+    mean = [7.5, 4.5]
+    assert ranks(train) == [[[5.0, 3.0], mean] * 2, [[10.0, 6.0], mean] * 2]
 
 
 @pytest.mark.needs("distributed")
@@ -49,21 +55,25 @@ def test_each_backward_is_finalized_once(ranks):
         model, x = DDP(nn.Linear(1, 1, bias=False)), torch.tensor([[rank + 1.0]])
         with pytest.raises(RuntimeError, match="manual backward finalization is not required"):
             model.finalize_backward()
+        model(x).sum().backward()
+        with pytest.raises(RuntimeError, match="manual backward finalization is not required"):
+            model.finalize_backward()
         model.require_manual_backward_finalization = True
-        loss = model(x).sum()
-        with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+        for _ in range(2):
+            loss = model(x).sum()
+            with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+                model.finalize_backward()
+            loss.backward()
             model.finalize_backward()
-        loss.backward()
-        model.finalize_backward()
-        with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
-            model.finalize_backward()
+            with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+                model.finalize_backward()
         with model.no_sync():
             model(x).sum().backward()
             with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
                 model.finalize_backward()
         return model.module.weight.grad.item()
 
-    assert ranks(train) == [2.5, 3.5]
+    assert ranks(train) == [5.5, 6.5]
 
 
 @pytest.mark.needs("distributed")
@@ -75,14 +85,17 @@ def test_a_forgotten_finalization_is_told(ranks):
     :class:`~torch.nn.parallel.DistributedDataParallel`.
     """
 
-    def train(rank):
+    def train(rank, done):
         model, x = DDP(nn.Linear(1, 1)), torch.tensor([[rank + 1.0]])
         model.require_manual_backward_finalization = True
+        for _ in range(done):
+            model(x).sum().backward()
+            model.finalize_backward()
         model(x).sum().backward()
         with pytest.raises(RuntimeError, match="Expected to have finalized the prior backward pass"):
             model(x).sum().backward()
 
-    assert ranks(train) == [None, None]
+    assert [ranks(train, done) for done in (0, 2)] == [[None, None]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -102,7 +115,11 @@ def test_the_mode_is_set_between_steps(ranks):
             model.require_manual_backward_finalization = True
         loss.backward()
         model.require_manual_backward_finalization = True
-        model(x).sum().backward()
+        loss = model(x).sum()
+        model.require_manual_backward_finalization = True
+        with pytest.raises(RuntimeError, match="cannot be called after forward"):
+            model.require_manual_backward_finalization = False
+        loss.backward()
         with pytest.raises(RuntimeError, match="cannot be called after forward"):
             model.require_manual_backward_finalization = False
         model.finalize_backward()
@@ -124,23 +141,21 @@ def test_the_first_finalization_is_after_backward(ranks):
     """
 
     def train(rank):
-        model, x = DDP(nn.Linear(1, 1, bias=False)), torch.tensor([[rank + 1.0]], requires_grad=True)
-        model(x).sum()
-        seen = [model.should_finalize_after_backward]
-        model = DDP(nn.Linear(1, 1, bias=False))
-        model.require_manual_backward_finalization = True
-        loss = model(x).sum()
-        seen.append(model.should_finalize_after_backward)
-        loss.backward()
-        model.finalize_backward()
-        model.zero_grad()
-        loss = model(x * 3).sum()
-        seen.append(model.should_finalize_after_backward)
-        x.register_hook(lambda grad: model.finalize_backward())
-        loss.backward()
+        seen, x = [], torch.tensor([[rank + 1.0]], requires_grad=True)
+        for manual in (False, True):
+            model = DDP(nn.Linear(1, 1, bias=False))
+            model.require_manual_backward_finalization = manual
+            for step in (1, 2, 3):
+                loss = model(x * step).sum()
+                seen.append(model.should_finalize_after_backward)
+                if manual and step == 2:
+                    x.register_hook(lambda grad, model=model: model.finalize_backward())
+                loss.backward()
+                if seen[-1]:
+                    model.finalize_backward()
         return seen, model.module.weight.grad.item()
 
-    assert ranks(train) == [([False, True, False], 4.5)] * 2
+    assert ranks(train) == [([False, False, False, True, False, False], 9.0)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -180,14 +195,18 @@ def test_finalizing_works_in_no_sync(ranks):
     """
 
     def train(rank):
-        model = DDP(nn.Linear(1, 1, bias=False))
+        model, x = DDP(nn.Linear(1, 1, bias=False)), torch.tensor([[rank + 1.0]])
         model.require_manual_backward_finalization = True
-        model(torch.tensor([[rank + 1.0]])).sum().backward()
+        model(x).sum().backward()
         with model.no_sync():
             model.finalize_backward()
-        return model.module.weight.grad.item()
+            mean = model.module.weight.grad.item()
+            model(x).sum().backward()
+            with pytest.raises(RuntimeError, match="no gradient reduction requires finalization"):
+                model.finalize_backward()
+        return mean, model.module.weight.grad.item()
 
-    assert ranks(train) == [1.5, 1.5]
+    assert ranks(train) == [(1.5, 2.5), (1.5, 3.5)]
 
 
 @pytest.mark.needs("distributed")

@@ -23,11 +23,14 @@ def test_gradients_are_averaged(ranks):
     """
 
     def train(rank):
-        model = DDP(nn.Sequential(nn.Identity(), nn.Linear(2, 1)))
-        (model(torch.tensor([[rank + 1.0, 10.0]])) * (rank + 1)).sum().backward()
-        return [p.grad.tolist() for p in model.module.parameters()]
+        model, means = DDP(nn.Sequential(nn.Identity(), nn.Linear(2, 1))), []
+        for training in (True, False):
+            model.train(training).zero_grad()
+            (model(torch.tensor([[rank + 1.0, 10.0]])) * (rank + 1)).sum().backward()
+            means.append([p.grad.tolist() for p in model.module.parameters()])
+        return means
 
-    assert ranks(train) == [[[[2.5, 15.0]], [1.5]]] * 2
+    assert ranks(train) == [[[[[2.5, 15.0]], [1.5]]] * 2] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -55,17 +58,15 @@ def test_weights_stay_equal(ranks):
 
 @pytest.mark.needs("distributed")
 def test_gradients_add_up(ranks):
-    """A second ``backward()`` under ``DistributedDataParallel`` adds its averaged gradients to the first
-    ones.
-    """
+    """A second ``backward()`` under ``DistributedDataParallel`` adds its averaged gradients to the first."""
 
-    def train(rank):
-        model = DDP(nn.Linear(2, 1, bias=False))
+    def train(rank, as_view):
+        model = DDP(nn.Linear(2, 1, bias=False), gradient_as_bucket_view=as_view)
         for scale in (1, 10):
             model(torch.tensor([[rank + 1.0, 10.0]]) * scale).sum().backward()
         return model.module.weight.grad.tolist()
 
-    assert ranks(train) == [[[16.5, 110.0]], [[16.5, 110.0]]]
+    assert [ranks(train, as_view) for as_view in (False, True)] == [[[[16.5, 110.0]]] * 2] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -163,16 +164,22 @@ def test_other_methods_do_not_average(ranks):
 def test_a_replaced_weight_is_not_averaged(ranks):
     """``DistributedDataParallel`` does not average gradients of a parameter assigned after wrapping.
 
-    No error says so; the ranks drift apart. Change parameters first, wrap afterwards.
+    The next call misses a gradient of the old one and raises; with ``find_unused_parameters=True`` no error
+    says so, and the ranks drift apart. Change parameters first, wrap afterwards.
     """
 
-    def train(rank):
-        model = DDP(nn.Linear(1, 1))
+    def train(rank, find_unused):
+        model = DDP(nn.Linear(1, 1), find_unused_parameters=find_unused)
         model.module.weight = nn.Parameter(torch.tensor([[4.0]]))
-        model(torch.tensor([[rank + 1.0]])).sum().backward()
+        for _ in range(1 + find_unused):
+            model(torch.tensor([[rank + 1.0]])).sum().backward()
+        if not find_unused:
+            with pytest.raises(RuntimeError, match="Expected to have finished reduction in the prior"):
+                model(torch.ones(1, 1))
         return model.module.weight.grad.item()
 
-    assert ranks(train) == [1.0, 2.0]
+    assert ranks(train, False) == [1.0, 2.0]
+    assert ranks(train, True) == [2.0, 4.0]
 
 
 @pytest.mark.needs("distributed")
@@ -302,13 +309,20 @@ def test_gradients_can_be_views_of_buckets(ranks):
     """
 
     def train(rank, as_view):
-        model = DDP(nn.Linear(2, 3), gradient_as_bucket_view=as_view)
-        model(torch.ones(1, 2)).sum().backward()
-        places = [p.grad.untyped_storage().data_ptr() for p in model.parameters()]
-        return len(set(places))
+        def hook(state, bucket):
+            done = torch.futures.Future()
+            done.set_result(bucket.buffer())
+            state.append(bucket.buffer().untyped_storage().data_ptr())
+            return done
 
-    assert ranks(train, True) == [1, 1]
-    assert ranks(train, False) == [2, 2]
+        model, buckets = DDP(nn.Linear(2, 3), gradient_as_bucket_view=as_view), []
+        model.register_comm_hook(buckets, hook)
+        for _ in range(2):
+            model(torch.ones(1, 2)).sum().backward()
+        return [p.grad.untyped_storage().data_ptr() == buckets[-1] for p in model.parameters()]
+
+    assert ranks(train, True) == [[True, True]] * 2
+    assert ranks(train, False) == [[False, False]] * 2
 
 
 @pytest.mark.needs("distributed")

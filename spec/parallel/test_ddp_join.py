@@ -23,19 +23,18 @@ def test_join_can_throw_instead(ranks):
     :meth:`~torch.nn.parallel.DistributedDataParallel.join`.
     """
 
-    def train(rank):
+    def train(rank, first):
         model, steps = DDP(nn.Linear(1, 1)), 0
-        messages = "Rank 0 exhausted all inputs", "Detected at least one rank that exhausted inputs"
-        with (
-            pytest.raises(RuntimeError, match=messages[rank]),
-            model.join(throw_on_early_termination=True),
-        ):
-            for _ in range(2 + rank * 3):
+        message = (
+            f"Rank {rank} exhausted all" if rank == first else "Detected at least one rank that exhausted"
+        )
+        with pytest.raises(RuntimeError, match=message), model.join(throw_on_early_termination=True):
+            for _ in range(2 if rank == first else 5):
                 model(torch.tensor([[rank + 1.0]])).sum().backward()
                 steps += 1
         return steps
 
-    assert ranks(train) == [2, 2]
+    assert [ranks(train, first) for first in (0, 1)] == [[2, 2]] * 2
 
 
 @pytest.mark.parametrize(("batches", "last"), [((3, 2), 10.0), ((2, 3), 11.0), ((2, 2), 11.0)], ids=str)
@@ -47,14 +46,17 @@ def test_join_ends_with_the_model_of_the_last(ranks, batches, last):
     """
 
     def train(rank, batches):
-        model = DDP(nn.Linear(1, 1, bias=False))
+        net = nn.Linear(1, 1)
+        net.bias.requires_grad_(False)
+        model = DDP(net)
         with model.join():
             for _ in range(batches[rank]):
                 model(torch.tensor([[rank + 1.0]])).sum().backward()
-            nn.init.constant_(model.module.weight, rank + 10.0)
-        return model.module.weight.item()
+            nn.init.constant_(net.weight, rank + 10.0)
+            nn.init.constant_(net.bias, rank + 20.0)
+        return net.weight.item(), net.bias.item()
 
-    assert ranks(train, batches) == [last, last]
+    assert ranks(train, batches) == [(last, last + 10)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -119,7 +121,7 @@ def test_join_leaves_buffers_that_are_not_synced(ranks):
             net.mean.fill_(rank + 10.0)
         return net.mean.item()
 
-    assert ranks(train, True) == [11.0, 11.0]
+    assert [ranks(train, sync) for sync in (None, True)] == [[11.0, 11.0]] * 2
     assert ranks(train, False) == [10.0, 11.0]
 
 
@@ -182,7 +184,7 @@ def test_all_join_hooks_get_the_arguments(ranks):
                 return super().join_hook(**kwargs)
 
         given, a, b = [], Model(nn.Linear(1, 1)), Model(nn.Linear(1, 1))
-        with Join([a, b], divide_by_initial_world_size=False):
+        with Join([a, b], divide_by_initial_world_size=False, note="kept"):
             pass
         return (
             [model is expected for (model, _), expected in zip(given, (a, b), strict=True)],
@@ -190,5 +192,5 @@ def test_all_join_hooks_get_the_arguments(ranks):
             given[1][1],
         )
 
-    options = {"divide_by_initial_world_size": False}
+    options = {"divide_by_initial_world_size": False, "note": "kept"}
     assert ranks(train) == [([True, True], options, options)] * 2

@@ -71,14 +71,15 @@ def test_ranks_have_parameters_of_the_same_shape(ranks, other, what):
 
     def wrap(rank, other, what):
         net = nn.Module()
+        net.scale = nn.Parameter(torch.ones(4))
         net.weight = nn.Parameter(other if rank == 1 else torch.ones(2, 3))
         if rank == 0:
             DDP(net)
         else:
-            message = rf"params\[0\] in this process .* not to match {what} of the same param in process 0"
+            message = rf"params\[1\] in this process .* not to match {what} of the same param in process 0"
             with pytest.raises(RuntimeError, match=message):
                 DDP(net)
-            dist.broadcast(torch.empty(6), 0)  # which rank 0 goes on with
+            dist.broadcast(torch.empty(4 + 6), 0)  # which rank 0 goes on with
 
     assert ranks(wrap, other, what) == [None, None]
 

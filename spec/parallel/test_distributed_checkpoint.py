@@ -21,15 +21,15 @@ def test_the_given_dict_is_filled(tmp_path):
 
     net, other = nn.Linear(2, 1), nn.Linear(2, 1)
     weight = other.weight
-    dcp.save({"model": net.state_dict(), "epoch": 7, "name": "a"}, checkpoint_id=tmp_path)
+    dcp.save({"model": net.state_dict(), "epoch": 7, "rate": 0.5, "name": "a"}, checkpoint_id=tmp_path)
 
-    state = {"model": other.state_dict(), "epoch": 0, "name": "?"}
+    state = {"model": other.state_dict(), "epoch": 0, "rate": 0.0, "name": "?"}
     assert dcp.load(state, checkpoint_id=tmp_path) is None
 
     assert other.weight is weight
     assert weight.tolist() == net.weight.tolist()
     assert other.bias.tolist() == net.bias.tolist()
-    assert (state["epoch"], state["name"]) == (7, "a")
+    assert (state["epoch"], state["rate"], state["name"]) == (7, 0.5, "a")
 
 
 @pytest.mark.needs("distributed")
@@ -41,12 +41,13 @@ def test_only_what_is_asked_for_is_loaded(tmp_path):
     """
     import torch.distributed.checkpoint as dcp
 
-    dcp.save({"a": torch.tensor([5.0]), "b": torch.tensor([6.0])}, checkpoint_id=tmp_path)
-    part, nothing = {"b": torch.tensor([0.0])}, {}
+    a, b, c = torch.tensor([5.0]), torch.tensor([6.0]), torch.tensor([7.0])
+    dcp.save({"a": a, "net": {"b": b, "c": c}}, checkpoint_id=tmp_path)
+    part, nothing = {"net": {"c": torch.tensor([0.0])}}, {}
     dcp.load(part, checkpoint_id=tmp_path)
     dcp.load(nothing, checkpoint_id=tmp_path)
 
-    assert {key: value.tolist() for key, value in part.items()} == {"b": [6.0]}
+    assert part == {"net": {"c": torch.tensor([7.0])}}
     assert nothing == {}
 
 
@@ -86,10 +87,11 @@ def test_another_size_is_an_error(tmp_path):
     from torch.distributed.checkpoint.api import CheckpointException
 
     dcp.save({"a": torch.tensor([5.0, 6.0])}, checkpoint_id=tmp_path)
-    for size, partial in ((3, False), (1, True)):
-        planner = dcp.DefaultLoadPlanner(allow_partial_load=partial)
-        with pytest.raises(CheckpointException, match="Size mismatch between saved"):
-            dcp.load({"a": torch.zeros(size)}, checkpoint_id=tmp_path, planner=planner)
+    for size in (3, 1, (2, 1)):
+        for partial in (False, True):
+            planner = dcp.DefaultLoadPlanner(allow_partial_load=partial)
+            with pytest.raises(CheckpointException, match="Size mismatch between saved"):
+                dcp.load({"a": torch.zeros(size)}, checkpoint_id=tmp_path, planner=planner)
 
 
 @pytest.mark.needs("distributed")
@@ -118,31 +120,33 @@ def test_values_take_the_dtype_of_the_given_tensor(tmp_path):
     """
     import torch.distributed.checkpoint as dcp
 
-    dcp.save({"a": torch.tensor([1.0, 2.75])}, checkpoint_id=tmp_path)
+    dcp.save({"a": torch.tensor([1.0, 2.75]), "n": torch.tensor([3, 4])}, checkpoint_id=tmp_path)
     cases = (torch.float64, [1.0, 2.75]), (torch.bfloat16, [1.0, 2.75]), (torch.int64, [1, 2])
     for dtype, expected in cases:
-        state = {"a": torch.zeros(2, dtype=dtype)}
+        state = {"a": torch.zeros(2, dtype=dtype), "n": torch.zeros(2, dtype=dtype)}
         dcp.load(state, checkpoint_id=tmp_path)
-        assert (state["a"].dtype, state["a"].tolist()) == (dtype, expected)
+        assert [value.dtype for value in state.values()] == [dtype, dtype]
+        assert [value.tolist() for value in state.values()] == [expected, [3, 4]]
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.3")
 def test_a_checkpoint_names_its_tensors_with_dots(tmp_path):
-    """``torch.distributed.checkpoint.save`` names nested entries with dots, and lists by numbers: ``"l.0"``.
+    """``torch.distributed.checkpoint.save`` names nested entries with dots, lists of tensors by numbers.
 
-    ``FileSystemReader(folder).read_metadata()`` tells names and shapes without reading values. The folder
-    holds ``.metadata`` and a file per rank, by default. See
+    A list without a tensor is one entry. ``FileSystemReader(folder).read_metadata()`` tells names and shapes
+    without reading values. The folder holds ``.metadata`` and a file per rank, by default. See
     :class:`torch.distributed.checkpoint.FileSystemReader`.
     """
     import torch.distributed.checkpoint as dcp
 
-    dcp.save({"model": nn.Linear(2, 3).state_dict(), "l": [torch.ones(4), 2]}, checkpoint_id=tmp_path)
+    state = {"net": {"head": nn.Linear(2, 3).state_dict()}, "l": [torch.ones(4), 2], "steps": [1, 2]}
+    dcp.save(state, checkpoint_id=tmp_path)
     entries = dcp.FileSystemReader(tmp_path).read_metadata().state_dict_metadata
 
     sizes = {name: list(entry.size) for name, entry in entries.items() if hasattr(entry, "size")}
-    assert list(entries) == ["model.weight", "model.bias", "l.0", "l.1"]
-    assert sizes == {"model.weight": [3, 2], "model.bias": [3], "l.0": [4]}
+    assert list(entries) == ["net.head.weight", "net.head.bias", "l.0", "l.1", "steps"]
+    assert sizes == {"net.head.weight": [3, 2], "net.head.bias": [3], "l.0": [4]}
     assert sorted(path.name for path in tmp_path.iterdir()) == [".metadata", "__0_0.distcp"]
 
 
@@ -152,8 +156,8 @@ def test_objects_with_a_state_dict_are_called(tmp_path):
     """``torch.distributed.checkpoint`` calls ``state_dict()`` and ``load_state_dict()`` of an object in the
     dict.
 
-    A module may stand in the dict itself, and so may any class with these two methods. See
-    :func:`torch.distributed.checkpoint.save`.
+    A module may stand in the dict itself, and so may any class with these two methods. In a dict within the
+    dict they are not called: the object is pickled. See :func:`torch.distributed.checkpoint.save`.
     """
     import torch.distributed.checkpoint as dcp
 
@@ -168,9 +172,12 @@ def test_objects_with_a_state_dict_are_called(tmp_path):
 
     net, other, first, second = nn.Linear(2, 1), nn.Linear(2, 1), Progress(), Progress()
     first.epoch = 7
-    dcp.save({"net": net, "progress": first}, checkpoint_id=tmp_path)
+    inner = {"net": net, "x": torch.ones(1)}
+    dcp.save({"net": net, "progress": first, "inner": inner}, checkpoint_id=tmp_path)
+    entries = dcp.FileSystemReader(tmp_path).read_metadata().state_dict_metadata
     dcp.load({"net": other, "progress": second}, checkpoint_id=tmp_path)
 
+    assert sorted(entries) == ["inner.net", "inner.x", "net.bias", "net.weight", "progress.epoch"]
     assert second.epoch == 7
     assert other.weight.tolist() == net.weight.tolist()
 
@@ -206,25 +213,25 @@ def test_the_state_of_a_fresh_optimizer_is_not_loaded(tmp_path):
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.3")
-def test_a_folder_becomes_a_file(tmp_path):
+def test_a_folder_becomes_a_file(ranks, tmp_path):
     """``dcp_to_torch_save(folder, file)`` makes one file for ``torch.load`` of a distributed checkpoint.
 
     It needs one process only, whatever number of ranks saved. See
     :func:`torch.distributed.checkpoint.format_utils.dcp_to_torch_save`.
     """
-    import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
-    net = nn.Linear(2, 1)
-    dcp.save({"model": net.state_dict()}, checkpoint_id=tmp_path / "folder")
+    def save(rank, folder):
+        import torch.distributed.checkpoint as dcp
+
+        state = {"model": {f"part{rank}": torch.tensor([rank + 5.0])}, "epoch": 7}
+        dcp.save(state, checkpoint_id=folder)
+
+    ranks(save, str(tmp_path / "folder"))
     dcp_to_torch_save(tmp_path / "folder", tmp_path / "net.pt")
     loaded = torch.load(tmp_path / "net.pt", weights_only=False)
 
-    assert list(loaded) == ["model"]
-    assert {key: value.tolist() for key, value in loaded["model"].items()} == {
-        "weight": net.weight.tolist(),
-        "bias": net.bias.tolist(),
-    }
+    assert loaded == {"model": {"part0": torch.tensor([5.0]), "part1": torch.tensor([6.0])}, "epoch": 7}
 
 
 @pytest.mark.needs("distributed")

@@ -22,12 +22,16 @@ def test_a_tensor_is_distributed_from_rank_0(ranks):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor import Shard, distribute_tensor
 
-        value = torch.tensor([[1.0, 2.0, 3.0]]) + 10 * rank
-        spread = distribute_tensor(value, init_device_mesh("cpu", (2,)), [Shard(1)])
-        return list(spread.shape), spread.to_local().tolist(), spread.full_tensor().tolist()
+        value, parts = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]) + 10 * rank, []
+        for dim in (0, 1):
+            spread = distribute_tensor(value, init_device_mesh("cpu", (2,)), [Shard(dim)])
+            parts.append((list(spread.shape), spread.to_local().tolist(), spread.full_tensor().tolist()))
+        return parts
 
-    whole = [[1.0, 2.0, 3.0]]
-    assert ranks(distribute) == [([1, 3], [[1.0, 2.0]], whole), ([1, 3], [[3.0]], whole)]
+    shape, whole = [2, 3], [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    first = [(shape, [[1.0, 2.0, 3.0]], whole), (shape, [[1.0, 2.0], [4.0, 5.0]], whole)]
+    second = [(shape, [[4.0, 5.0, 6.0]], whole), (shape, [[3.0], [6.0]], whole)]
+    assert ranks(distribute) == [first, second]
 
 
 @pytest.mark.needs("distributed")
@@ -36,7 +40,7 @@ def test_plain_tensors_and_spread_ones_are_not_mixed(ranks):
     """Adding a plain tensor with several elements to a ``DTensor`` raises ``RuntimeError``; a number is
     accepted.
 
-    Distribute the other one as well, or compute with ``to_local()``. See
+    So is a tensor of one element. Distribute the other one as well, or compute with ``to_local()``. See
     :class:`torch.distributed.tensor.DTensor`.
     """
 
@@ -46,12 +50,14 @@ def test_plain_tensors_and_spread_ones_are_not_mixed(ranks):
 
         mesh, plain = init_device_mesh("cpu", (2,)), torch.tensor([10.0, 20.0])
         spread = distribute_tensor(torch.tensor([1.0, 2.0]), mesh, [Shard(0)])
-        with pytest.raises(RuntimeError, match=r"got mixed torch\.Tensor and DTensor"):
-            spread + plain
+        for a, b in ((spread, plain), (plain, spread)):
+            with pytest.raises(RuntimeError, match=r"got mixed torch\.Tensor and DTensor"):
+                a + b
         both = spread + distribute_tensor(plain, mesh, [Replicate()])
-        return (spread + 5).full_tensor().tolist(), both.full_tensor().tolist()
+        sums = spread + 5, spread + torch.tensor([6.0]), both
+        return [whole.full_tensor().tolist() for whole in sums]
 
-    assert ranks(add) == [([6.0, 7.0], [11.0, 22.0])] * 2
+    assert ranks(add) == [[[6.0, 7.0], [7.0, 8.0], [11.0, 22.0]]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -69,13 +75,14 @@ def test_the_norm_of_spread_gradients_is_that_of_the_whole(ranks):
         from torch.distributed.tensor import Shard, distribute_tensor
 
         mesh = init_device_mesh("cpu", (2,))
-        weight = nn.Parameter(distribute_tensor(torch.zeros(2), mesh, [Shard(0)]))
-        weight.grad = distribute_tensor(torch.tensor([3.0, 4.0]), mesh, [Shard(0)])
-        norm = nn.utils.clip_grad_norm_([weight], 1.0)
-        rounded = [round(value, 4) for value in weight.grad.full_tensor().tolist()]
+        weights = [nn.Parameter(distribute_tensor(torch.zeros(2), mesh, [Shard(0)])) for _ in range(2)]
+        for weight, grad in zip(weights, ([3.0, 4.0], [12.0, 0.0]), strict=True):
+            weight.grad = distribute_tensor(torch.tensor(grad), mesh, [Shard(0)])
+        norm = nn.utils.clip_grad_norm_(weights, 6.5)
+        rounded = [round(value, 4) for weight in weights for value in weight.grad.full_tensor().tolist()]
         return type(norm).__name__, norm.full_tensor().item(), rounded
 
-    assert ranks(clip) == [("DTensor", 5.0, [0.6, 0.8])] * 2
+    assert ranks(clip) == [("DTensor", 13.0, [1.5, 2.0, 6.0, 0.0])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -93,13 +100,13 @@ def test_an_optimizer_keeps_spread_state(ranks):
 
         mesh = init_device_mesh("cpu", (2,))
         weight = nn.Parameter(distribute_tensor(torch.tensor([1.0, 2.0]), mesh, [Shard(0)]))
-        optimizer = torch.optim.SGD([weight], lr=0.5, momentum=0.9)
+        optimizer = torch.optim.SGD([weight], lr=0.25, momentum=0.9)
         (weight * weight).sum().backward()
         optimizer.step()
         momentum = optimizer.state[weight]["momentum_buffer"]
         return momentum.to_local().tolist(), weight.full_tensor().tolist()
 
-    assert ranks(step) == [([2.0], [0.0, 0.0]), ([4.0], [0.0, 0.0])]
+    assert ranks(step) == [([2.0], [0.5, 1.0]), ([4.0], [0.5, 1.0])]
 
 
 @pytest.mark.needs("distributed")
@@ -116,10 +123,11 @@ def test_redistributing_changes_what_a_rank_holds(ranks):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 
-        mesh, mine, seen = init_device_mesh("cpu", (2,)), torch.tensor([rank + 1.0, rank + 4.0]), []
-        for placement in (Shard(0), Partial()):
+        mesh, mine, seen = init_device_mesh("cpu", (2,)), torch.tensor([[rank + 1.0, rank + 4.0]]), []
+        for placement in (Shard(0), Shard(1), Partial()):
             spread = DTensor.from_local(mine, mesh, [placement])
             seen.append(spread.redistribute(placements=[Replicate()]).to_local().tolist())
         return seen
 
-    assert ranks(redistribute) == [[[1.0, 4.0, 2.0, 5.0], [3.0, 9.0]]] * 2
+    rows, columns = [[1.0, 4.0], [2.0, 5.0]], [[1.0, 4.0, 2.0, 5.0]]
+    assert ranks(redistribute) == [[rows, columns, [[3.0, 9.0]]]] * 2

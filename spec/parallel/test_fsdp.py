@@ -24,10 +24,12 @@ def test_it_wraps_a_module(ranks):
 
         net = nn.Sequential(nn.Linear(3, 4))
         net.note = "kept"
+        other = nn.parallel.DistributedDataParallel(net)
         wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
-        return wrapped.module is net, wrapped.note, wrapped[0] is net[0], isinstance(wrapped, nn.Sequential)
+        found = wrapped.module is net, wrapped.note, wrapped[0] is net[0], isinstance(wrapped, nn.Sequential)
+        return *found, hasattr(other, "note")
 
-    assert ranks(wrap) == [(True, "kept", True, False)] * 2
+    assert ranks(wrap) == [(True, "kept", True, False, False)] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -38,11 +40,11 @@ def test_parameters_become_a_flat_one(ranks):
     def names(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+        net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Sequential(nn.Linear(4, 1)))
         wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
         return [(name, tuple(p.shape), type(p)) for name, p in wrapped.named_parameters()]
 
-    assert ranks(names) == [[("_fsdp_wrapped_module._flat_param", (13,), nn.Parameter)]] * 2
+    assert ranks(names) == [[("_fsdp_wrapped_module._flat_param", (11,), nn.Parameter)]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -56,14 +58,19 @@ def test_a_wrapped_child_has_a_flat_one_of_its_own(ranks):
 
     def names(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
+        from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
-        cpu = torch.device("cpu")
+        cpu, sizes = torch.device("cpu"), []
         child = FullyShardedDataParallel(nn.Linear(2, 2), device_id=cpu)
-        wrapped = FullyShardedDataParallel(nn.Sequential(child, nn.Linear(2, 4)), device_id=cpu)
-        return {name: p.numel() for name, p in wrapped.named_parameters()}
+        for first, policy in ((child, None), (nn.Linear(2, 2), ModuleWrapPolicy({nn.Linear}))):
+            net = nn.Sequential(first, nn.Sequential(nn.Linear(2, 4)))
+            wrapped = FullyShardedDataParallel(net, device_id=cpu, auto_wrap_policy=policy)
+            sizes.append({name: p.numel() for name, p in wrapped.named_parameters()})
+        return sizes
 
-    one, own = "_fsdp_wrapped_module._flat_param", "_fsdp_wrapped_module.0._fsdp_wrapped_module._flat_param"
-    assert ranks(names) == [{one: 6, own: 3}] * 2
+    own, flat = "_fsdp_wrapped_module.", "_fsdp_wrapped_module._flat_param"
+    first, second = f"{own}0.{flat}", f"{own}1.0.{flat}"
+    assert ranks(names) == [[{flat: 6, first: 3}, {first: 3, second: 6}]] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -71,21 +78,20 @@ def test_a_wrapped_child_has_a_flat_one_of_its_own(ranks):
 def test_parameters_may_keep_their_names(ranks):
     """With ``use_orig_params=True`` a ``FullyShardedDataParallel`` keeps the parameters' names and objects.
 
-    Each has the flat part that this rank keeps of it, which may be empty.
+    Names begin with ``_fsdp_wrapped_module.``. Each has the flat part that this rank keeps, maybe empty.
     """
 
     def names(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        net = nn.Linear(3, 4)
+        net = nn.Sequential(nn.Linear(3, 4))
         before = list(net.parameters())
         wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=True)
         same = [p is old for p, old in zip(wrapped.parameters(), before, strict=True)]
-        return [(name.split(".")[-1], tuple(p.shape)) for name, p in wrapped.named_parameters()], same
+        return {name: tuple(p.shape) for name, p in wrapped.named_parameters()}, same
 
-    first, second = ranks(names)
-    assert first == ([("weight", (8,)), ("bias", (0,))], [True, True])
-    assert second == ([("weight", (4,)), ("bias", (4,))], [True, True])
+    weight, bias, same = "_fsdp_wrapped_module.0.weight", "_fsdp_wrapped_module.0.bias", [True, True]
+    assert ranks(names) == [({weight: (8,), bias: (0,)}, same), ({weight: (4,), bias: (4,)}, same)]
 
 
 @pytest.mark.needs("distributed")
@@ -99,15 +105,18 @@ def test_a_frozen_parameter_needs_the_option(ranks):
     def train(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        net = nn.Linear(3, 4)
+        cpu, net = torch.device("cpu"), nn.Linear(3, 4)
         net.bias.requires_grad_(False)
         with pytest.raises(ValueError, match="Must flatten tensors with uniform `requires_grad` when"):
-            FullyShardedDataParallel(net, device_id=torch.device("cpu"))
-        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=True)
+            FullyShardedDataParallel(net, device_id=cpu)
+        wrapped = FullyShardedDataParallel(net, device_id=cpu, use_orig_params=True)
         wrapped(torch.ones(2, 3)).sum().backward()
-        return [p.requires_grad for p in wrapped.parameters()], [p.grad is None for p in wrapped.parameters()]
+        frozen = FullyShardedDataParallel(nn.Linear(3, 4).requires_grad_(False), device_id=cpu)
+        units = FullyShardedDataParallel(nn.Sequential(frozen, nn.Linear(4, 1)), device_id=cpu)
+        units(torch.ones(2, 3)).sum().backward()
+        return [[(p.requires_grad, p.grad is None) for p in each.parameters()] for each in (wrapped, units)]
 
-    assert ranks(train) == [([True, False], [False, True])] * 2
+    assert ranks(train) == [[[(True, False), (False, True)]] * 2] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -122,15 +131,20 @@ def test_one_unit_has_one_dtype(ranks):
         for use_orig_params in (False, True):
             with pytest.raises(ValueError, match=r"uniform dtype but got torch\.float32 and torch\.bfloat16"):
                 FullyShardedDataParallel(net, device_id=torch.device("cpu"), use_orig_params=use_orig_params)
-        return "refused"
+        net[1] = FullyShardedDataParallel(net[1], device_id=torch.device("cpu"))
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
+        return [p.dtype for p in wrapped.parameters()]
 
-    assert ranks(wrap) == ["refused"] * 2
+    assert ranks(wrap) == [[torch.float32, torch.bfloat16]] * 2
 
 
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_ignored_modules_stay_whole(ranks):
-    """``FullyShardedDataParallel(ignored_modules=...)`` leaves the parameters of those modules alone."""
+    """``FullyShardedDataParallel(ignored_modules=...)`` leaves the parameters of those modules alone.
+
+    They stay whole, and each rank keeps its own gradient of them.
+    """
 
     def wrap(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
@@ -138,10 +152,13 @@ def test_ignored_modules_stay_whole(ranks):
         net = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Sequential(nn.Linear(4, 2)))
         head = list(net[1].parameters())
         wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"), ignored_modules=[net[1]])
+        (wrapped(torch.ones(1, 3)) * (rank + 1)).sum().backward()
         flat, *others = wrapped.parameters()
-        return flat.numel(), [p is q for p, q in zip(others, head, strict=True)], list(wrapped.state_dict())
+        same, shapes = [p is q for p, q in zip(others, head, strict=True)], [tuple(p.shape) for p in others]
+        return flat.numel(), same, shapes, head[1].grad.tolist(), list(wrapped.state_dict())
 
-    assert ranks(wrap) == [(6, [True, True], ["0.weight", "1.0.weight", "1.0.bias"])] * 2
+    alone, names = (6, [True, True], [(2, 4), (2,)]), ["0.weight", "1.0.weight", "1.0.bias"]
+    assert ranks(wrap) == [(*alone, [1.0, 1.0], names), (*alone, [2.0, 2.0], names)]
 
 
 @pytest.mark.needs("distributed")
@@ -155,15 +172,14 @@ def test_a_state_dict_is_whole(ranks):
     def save(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        net = nn.Linear(2, 3)
-        net.load_state_dict({"weight": torch.arange(6.0).view(3, 2), "bias": torch.arange(6.0, 9.0)})
+        net = nn.Sequential(nn.Linear(2, 3))
+        net.load_state_dict({"0.weight": torch.arange(6.0).view(3, 2), "0.bias": torch.arange(6.0, 9.0)})
+        net[0].register_buffer("steps", torch.tensor(7))
         state = FullyShardedDataParallel(net, device_id=torch.device("cpu")).state_dict()
-        alone = nn.Linear(2, 3)
-        alone.load_state_dict(state)
-        return list(state), alone.weight.tolist(), alone.bias.tolist()
+        return {name: tensor.tolist() for name, tensor in state.items()}
 
     weight, bias = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], [6.0, 7.0, 8.0]
-    assert ranks(save) == [(["weight", "bias"], weight, bias)] * 2
+    assert ranks(save) == [{"0.weight": weight, "0.bias": bias, "0.steps": 7}] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -193,19 +209,19 @@ def test_a_state_dict_with_original_parameters_is_whole(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_only_one_rank_may_have_the_state_dict(ranks):
-    """With ``FullStateDictConfig(rank0_only=True)``, FSDP's ``state_dict()`` is empty on all ranks but rank
-    0.
-    """
+    """With ``FullStateDictConfig(rank0_only=True)``, FSDP's ``state_dict()`` is empty on all ranks but 0."""
 
     def save(rank):
         from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
 
-        wrapped = FullyShardedDataParallel(nn.Linear(2, 3), device_id=torch.device("cpu"))
+        net = nn.Linear(2, 3)
+        net.register_buffer("mean", torch.zeros(4))
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
         wanted = FullStateDictConfig(rank0_only=True)
         with FullyShardedDataParallel.state_dict_type(wrapped, StateDictType.FULL_STATE_DICT, wanted):
             return {name: tuple(tensor.shape) for name, tensor in wrapped.state_dict().items()}
 
-    assert ranks(save) == [{"weight": (3, 2), "bias": (3,)}, {}]
+    assert ranks(save) == [{"weight": (3, 2), "bias": (3,), "mean": (4,)}, {}]
 
 
 @pytest.mark.needs("distributed")
@@ -216,11 +232,14 @@ def test_a_plain_state_dict_is_loaded(ranks):
     def load(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        wrapped = FullyShardedDataParallel(nn.Linear(2, 2, bias=False), device_id=torch.device("cpu"))
-        wrapped.load_state_dict({"weight": torch.tensor([[1.0, 2.0], [3.0, 4.0]])})
-        return [p.tolist() for p in wrapped.parameters()]
+        net = nn.Sequential(nn.Linear(2, 2))
+        net[0].register_buffer("steps", torch.tensor(0))
+        wrapped = FullyShardedDataParallel(net, device_id=torch.device("cpu"))
+        weight, bias = torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([5.0, 6.0])
+        wrapped.load_state_dict({"0.weight": weight, "0.bias": bias, "0.steps": torch.tensor(7)})
+        return [p.tolist() for p in wrapped.parameters()], net[0].steps.item()
 
-    assert ranks(load) == [[[1.0, 2.0]], [[3.0, 4.0]]]
+    assert ranks(load) == [([[1.0, 2.0, 3.0]], 7), ([[4.0, 5.0, 6.0]], 7)]
 
 
 @pytest.mark.needs("distributed")
@@ -234,15 +253,17 @@ def test_whole_parameters_for_a_while(ranks):
     def look(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
-        wrapped = FullyShardedDataParallel(nn.Linear(3, 4, bias=False), device_id=torch.device("cpu"))
-        with FullyShardedDataParallel.summon_full_params(wrapped):
-            inside = [(name, tuple(p.shape)) for name, p in wrapped.named_parameters()]
-            wrapped.weight.data.fill_(3.0)
-        with FullyShardedDataParallel.summon_full_params(wrapped, writeback=False):
-            wrapped.weight.data.fill_(9.0)
+        child, inside = FullyShardedDataParallel(nn.Embedding(4, 3), device_id=torch.device("cpu")), []
+        wrapped = FullyShardedDataParallel(nn.Sequential(child, nn.PReLU(2)), device_id=torch.device("cpu"))
+        for options in ({}, {"writeback": False}):
+            with FullyShardedDataParallel.summon_full_params(wrapped, **options):
+                inside.append({name: tuple(p.shape) for name, p in wrapped.named_parameters()})
+                for number, p in enumerate(wrapped.parameters()):
+                    p.data.fill_(number + 9.0 if options else number + 3.0)
         return inside, [p.tolist() for p in wrapped.parameters()]
 
-    assert ranks(look) == [([("weight", (4, 3))], [[3.0] * 6])] * 2
+    whole = {"0.weight": (4, 3), "1.weight": (2,)}
+    assert ranks(look) == [([whole, whole], [[4.0], [3.0] * 6])] * 2
 
 
 @pytest.mark.needs("distributed")
@@ -273,14 +294,16 @@ def test_without_synchronization_gradients_are_whole(ranks):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
         wrapped = FullyShardedDataParallel(nn.Linear(1, 4, bias=False), device_id=torch.device("cpu"))
-        x = torch.full((1, 1), 1.0 + rank)
+        x, scale, grads = torch.full((1, 1), 1.0 + rank), torch.tensor([2.0, 4.0, 6.0, 8.0]), []
         with wrapped.no_sync():
-            wrapped(x).sum().backward()
-        alone = [p.grad.tolist() for p in wrapped.parameters()]
-        wrapped(x).sum().backward()
-        return alone, [p.grad.tolist() for p in wrapped.parameters()]
+            for _ in range(2):
+                (wrapped(x) * scale).sum().backward()
+                grads += [p.grad.tolist() for p in wrapped.parameters()]
+        (wrapped(x) * scale).sum().backward()
+        return grads + [p.grad.tolist() for p in wrapped.parameters()]
 
-    assert ranks(train) == [([[1.0] * 4], [[3.0] * 2]), ([[2.0] * 4], [[3.0] * 2])]
+    first, second = [2.0, 4.0, 6.0, 8.0], [4.0, 8.0, 12.0, 16.0]
+    assert ranks(train) == [[first, second, [9.0, 18.0]], [second, [8.0, 16.0, 24.0, 32.0], [27.0, 36.0]]]
 
 
 @pytest.mark.needs("distributed")
@@ -288,21 +311,20 @@ def test_without_synchronization_gradients_are_whole(ranks):
 def test_its_own_clipping_sees_all_ranks(ranks):
     """``FullyShardedDataParallel.clip_grad_norm_`` takes the norm over all ranks.
 
-    :func:`~torch.nn.utils.clip_grad_norm_` takes that of this rank's part, so ranks would scale by different
-    factors.
+    :func:`~torch.nn.utils.clip_grad_norm_` takes that of this rank's part: ranks would scale differently.
     """
 
     def clip(rank):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
         wrapped = FullyShardedDataParallel(nn.Linear(4, 2, bias=False), device_id=torch.device("cpu"))
-        wrapped(torch.tensor([[3.0, 0.0, 0.0, 4.0]])).sum().backward()
+        (wrapped(torch.tensor([[3.0, 0.0, 0.0, 4.0]])) * torch.tensor([3.0, 4.0])).sum().backward()
         own = nn.utils.clip_grad_norm_(wrapped.parameters(), 100.0).item()
         whole = wrapped.clip_grad_norm_(5.0).item()
         [flat] = wrapped.parameters()
         return own, round(whole, 4), [round(value, 3) for value in flat.grad.tolist()]
 
-    assert ranks(clip) == [(5.0, 7.0711, [2.121, 0.0, 0.0, 2.828])] * 2
+    assert ranks(clip) == [(15.0, 25.0, [1.8, 0.0, 0.0, 2.4]), (20.0, 25.0, [2.4, 0.0, 0.0, 3.2])]
 
 
 @pytest.mark.needs("distributed")
@@ -333,8 +355,7 @@ def test_param_dtype_is_for_the_call(ranks):
 @pytest.mark.needs("distributed")
 @pytest.mark.since("2.2")
 def test_the_optimizer_sees_the_parts(ranks):
-    """Under ``FullyShardedDataParallel`` an optimizer has states of shards; ``optim_state_dict`` has whole
-    ones.
+    """Under ``FullyShardedDataParallel`` an optimizer has states of shards, ``optim_state_dict`` whole ones.
 
     Its keys are names, not numbers, so it also fits another number of ranks.
     """
@@ -343,17 +364,14 @@ def test_the_optimizer_sees_the_parts(ranks):
         from torch.distributed.fsdp import FullyShardedDataParallel
 
         wrapped = FullyShardedDataParallel(nn.Linear(1, 2), device_id=torch.device("cpu"))
-        optimizer = torch.optim.Adam(wrapped.parameters())
-        wrapped(torch.ones(1, 1)).sum().backward()
+        optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.5, momentum=0.9)
+        (wrapped(torch.tensor([[10.0]])) * torch.tensor([2.0, 3.0])).sum().backward()
         optimizer.step()
-        whole = FullyShardedDataParallel.optim_state_dict(wrapped, optimizer)["state"]
-        parts = optimizer.state_dict()["state"]
-        return [
-            {name: tuple(state["exp_avg"].shape) for name, state in states.items()}
-            for states in (parts, whole)
-        ]
+        both = optimizer.state_dict(), FullyShardedDataParallel.optim_state_dict(wrapped, optimizer)
+        return [{n: s["momentum_buffer"].tolist() for n, s in each["state"].items()} for each in both]
 
-    assert ranks(train) == [[{0: (2,)}, {"weight": (2, 1), "bias": (2,)}]] * 2
+    whole = {"weight": [[20.0], [30.0]], "bias": [2.0, 3.0]}
+    assert ranks(train) == [[{0: [20.0, 30.0]}, whole], [{0: [2.0, 3.0]}, whole]]
 
 
 @pytest.mark.needs("distributed")
