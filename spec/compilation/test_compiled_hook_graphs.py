@@ -33,24 +33,35 @@ def test_a_backward_hook_breaks_the_graph(kind):
         return graph.forward
 
     net, graphs, calls, x = Net(), [], [], torch.rand(4, 2)
-    getattr(net.first, kind)(lambda *_: calls.append("hook"))
+    getattr(net, kind)(lambda *_: calls.append("whole"))
+    net.first.weight.register_hook(lambda _: calls.append("weight"))
     torch.compile(net, backend=backend)(x).sum().backward()
-    assert (graphs, calls) == ([["mul"], ["relu", "linear"]], ["hook"])
+    assert (len(graphs), sorted(calls)) == (1, ["weight", "whole"])
 
-    torch._dynamo.reset()
+    net, graphs, calls = Net(), [], []
+    getattr(net.first, kind)(lambda *_: calls.append("hook"))
+    for grad in (True, False):
+        torch._dynamo.reset()
+        with torch.set_grad_enabled(grad):
+            result = torch.compile(net, backend=backend)(x).sum()
+        if grad:
+            result.backward()
+    assert (graphs, calls) == ([["mul"], ["relu", "linear"]] * 2, ["hook"])
+
     with pytest.raises(torch._dynamo.exc.Unsupported, match="(?i)backwards? ?hook"):
         torch.compile(net, backend=backend, fullgraph=True)(x)
 
 
 @pytest.mark.needs("compile")
-def test_a_hooked_layer_of_a_sequential_runs_it_eagerly():
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_hooked_layer_of_a_sequential_runs_it_eagerly(index):
     """With a full backward hook on one of its layers a compiled ``nn.Sequential`` has no graph at all.
 
     Layers are called in a loop, and a break in a loop leaves the whole ``forward`` to Python. See
     :meth:`~torch.nn.Module.register_full_backward_hook`.
     """
     net, graphs, calls = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)), [], []
-    net[0].register_full_backward_hook(lambda *_: calls.append("hook"))
+    net[index].register_full_backward_hook(lambda *_: calls.append("hook"))
     compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
 
     compiled(torch.rand(4, 2)).sum().backward()
@@ -85,12 +96,14 @@ def test_other_hooks_break_nothing(compiled_autograd, number):
     net, graphs, calls, x = Net(), [], [], torch.rand(4, 2)
     net.register_full_backward_hook(lambda *_: calls.append("whole"))
     net.inner.weight.register_hook(lambda _: calls.append("weight"))
-    handle = net.inner.register_forward_hook(lambda *_: calls.append("forward"))
+    for module in (net, net.inner):
+        module.register_forward_pre_hook(lambda *_: calls.append("before"))
+        module.register_forward_hook(lambda *_: calls.append("forward"))
     torch.compile(net, backend=backend)(x).sum().backward()
-    assert (len(graphs), sorted(calls)) == (1, ["forward", "weight", "whole"])
+    assert (len(graphs), sorted(calls)) == (1, ["before"] * 2 + ["forward"] * 2 + ["weight", "whole"])
 
     torch._dynamo.reset()
-    handle.remove()
+    net = Net()
     net.inner.register_full_backward_hook(lambda *_: calls.append("inner"))
     with torch._dynamo.config.patch(compiled_autograd=compiled_autograd):
         torch.compile(net, backend=backend)(x).sum().backward()
@@ -103,8 +116,8 @@ def test_other_hooks_break_nothing(compiled_autograd, number):
 def test_equal_layers_with_hooks(place, number):
     """Modules of one class share ``torch.compile`` graphs even if each has its own hook on a submodule.
 
-    A hook on the compiled layer itself is a graph of its own, shared as well (:issue:`125836`). See
-    :func:`torch.compile`.
+    A hook on the compiled layer itself is a graph of its own, shared as well (:issue:`125836`). The hooks are
+    of one code here: ones of another code need a graph of their own. See :func:`torch.compile`.
     """
 
     class Block(nn.Module):
@@ -124,14 +137,19 @@ def test_equal_layers_with_hooks(place, number):
         block = Block()
         block.get_submodule(place).register_forward_hook(lambda _, args, output: output * 2)
         torch.testing.assert_close(torch.compile(block, backend=backend)(x), block(x))
-
     assert len(graphs) == number
+
+    block = Block()
+    block.get_submodule(place).register_forward_hook(lambda _, args, output: output * 3)
+    torch.testing.assert_close(torch.compile(block, backend=backend)(x), block(x))
+    assert len(graphs) == number + 1
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("method_first", [False, True])
-def test_functions_and_methods_may_be_hooks_together(method_first):
+@pytest.mark.parametrize("place", ["", "0"], ids=["on it", "inside"])
+def test_functions_and_methods_may_be_hooks_together(place, method_first):
     """``torch.compile`` runs a function and a bound method as pre-hooks of one module, in their order.
 
     So it does where the module is compiled, and where a function that is given the module is
@@ -145,7 +163,7 @@ def test_functions_and_methods_may_be_hooks_together(method_first):
     hooks = [lambda module, args: (args[0] + 1,), Helper().double]
     net = nn.Sequential(nn.PReLU(init=0.5))
     for hook in reversed(hooks) if method_first else hooks:
-        net[0].register_forward_pre_hook(hook)
+        net.get_submodule(place).register_forward_pre_hook(hook)
     compiled = torch.compile(net, backend="eager", fullgraph=True)
     function = torch.compile(lambda module, x: module(x) * 10, backend="eager", fullgraph=True)
 
