@@ -13,7 +13,7 @@ from torch import nn
 @pytest.mark.parametrize(
     ("values", "made"),
     [
-        ([5, 6, 7, 8], [1, 2, 2, 2]),
+        ([5, 6, -7, 800], [1, 2, 2, 2]),
         ([True, False, True, False], [1, 2, 2, 2]),
         (["a", "ab", "abc", "ab"], [1, 2, 3, 3]),
     ],
@@ -22,8 +22,9 @@ from torch import nn
 def test_a_value_as_an_argument(values, made):
     """``torch.compile`` makes one graph for the first value of an ``int`` argument, and one for all others.
 
-    A ``bool`` or ``str`` has one for each value. So a step counter or an index costs a second compilation,
-    not one for each step (:issue:`110048`).
+    A ``bool`` or ``str`` has one for each value. It does not matter whether the argument is given by keyword.
+    So a step counter or an index costs a second compilation, not one for each step (:issue:`110048`). Up to
+    2.4 the numbers 0, 1 and 2 have graphs of their own.
     """
     graphs, counted = [], []
 
@@ -31,11 +32,12 @@ def test_a_value_as_an_argument(values, made):
         graphs.append(graph)
         return graph.forward
 
-    layer = nn.Linear(2, 2)
+    layer, x = nn.Linear(2, 2), torch.ones(2)
     compiled = torch.compile(lambda x, k: layer(x) * (len(k) if isinstance(k, str) else k), backend=backend)
 
     for value in values:
-        compiled(torch.ones(2), value)
+        result = compiled(x, k=value) if counted else compiled(x, value)
+        torch.testing.assert_close(result, layer(x) * (len(value) if isinstance(value, str) else value))
         counted.append(len(graphs))
     assert counted == made
 
@@ -105,9 +107,10 @@ def test_equal_layers_share_a_graph():
     assert len(graphs) == 1
     assert [node.op for node in graphs[0].graph.nodes].count("placeholder") == 2
 
-    compiled(nn.Linear(2, 1, bias=True), x)
-    compiled(nn.ReLU(), x)
-    assert len(graphs) == 3
+    others = [nn.Linear(2, 1, bias=True), nn.ReLU(), nn.LeakyReLU(0.25), nn.LeakyReLU(0.5)]
+    for number, layer in enumerate([*others, *others]):
+        torch.testing.assert_close(compiled(layer, x), layer(x) + 1.0)
+        assert len(graphs) == 1 + min(number + 1, 4)
 
 
 @pytest.mark.needs("compile")

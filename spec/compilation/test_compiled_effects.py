@@ -75,7 +75,7 @@ def test_a_hook_may_store_what_it_sees():
 
     for value in (-1.0, -5.0):
         assert compiled(torch.tensor(value)).item() == 6.0 * value
-        assert seen["first"].item() == 2.0 * value
+        assert (seen["first"].item(), seen["first"].requires_grad) == (2.0 * value, True)
 
     seen["first"].backward()
     assert net[0].weight.grad.item() == -5.0

@@ -20,37 +20,43 @@ def test_a_backward_hook_breaks_the_graph(kind):
     :meth:`~torch.nn.Module.register_full_backward_hook`.
     """
 
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second = nn.Linear(2, 3), nn.Linear(3, 1)
-
+    class Net(nn.Sequential):
         def forward(self, x):
-            return self.second(self.first(x * 2).relu())
+            return self[0](x * 2).relu()
 
     def backend(graph, inputs):
         graphs.append([node.name for node in graph.graph.nodes if node.op.startswith("call_")])
         return graph.forward
 
-    net, graphs, calls, x = Net(), [], [], torch.rand(4, 2)
-    getattr(net.first, kind)(lambda *_: calls.append("hook"))
+    net, graphs, calls, x = Net(nn.Linear(2, 2)), [], [], torch.rand(4, 2)
+    getattr(net, kind)(lambda *_: calls.append("whole"))
+    net[0].weight.register_hook(lambda _: calls.append("weight"))
     torch.compile(net, backend=backend)(x).sum().backward()
-    assert (graphs, calls) == ([["mul"], ["relu", "linear"]], ["hook"])
+    assert (len(graphs), sorted(calls)) == (1, ["weight", "whole"])
 
+    net, graphs, calls = Net(nn.Linear(2, 2)), [], []
+    getattr(net[0], kind)(lambda *_: calls.append("hook"))
     torch._dynamo.reset()
+    torch.compile(net, backend=backend)(x).sum().backward()
+    torch._dynamo.reset()
+    with torch.no_grad():
+        torch.compile(net, backend=backend)(x)
+    assert (graphs, calls) == ([["mul"], ["relu"]] * 2, ["hook"])
+
     with pytest.raises(torch._dynamo.exc.Unsupported, match="(?i)backwards? ?hook"):
         torch.compile(net, backend=backend, fullgraph=True)(x)
 
 
 @pytest.mark.needs("compile")
-def test_a_hooked_layer_of_a_sequential_runs_it_eagerly():
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_hooked_layer_of_a_sequential_runs_it_eagerly(index):
     """With a full backward hook on one of its layers a compiled ``nn.Sequential`` has no graph at all.
 
     Layers are called in a loop, and a break in a loop leaves the whole ``forward`` to Python. See
     :meth:`~torch.nn.Module.register_full_backward_hook`.
     """
     net, graphs, calls = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)), [], []
-    net[0].register_full_backward_hook(lambda *_: calls.append("hook"))
+    net[index].register_full_backward_hook(lambda *_: calls.append("hook"))
     compiled = torch.compile(net, backend=lambda graph, inputs: graphs.append(graph) or graph.forward)
 
     compiled(torch.rand(4, 2)).sum().backward()
@@ -70,28 +76,26 @@ def test_other_hooks_break_nothing(compiled_autograd, number):
     ``torch._dynamo.config.compiled_autograd`` is on. See :func:`torch.compile`.
     """
 
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = nn.Linear(2, 3)
-
+    class Net(nn.Sequential):
         def forward(self, x):
-            return self.inner(x * 2) * 3
+            return self[0](x * 2).relu()
 
     def backend(graph, inputs):
         graphs.append(graph)
         return graph.forward
 
-    net, graphs, calls, x = Net(), [], [], torch.rand(4, 2)
+    net, graphs, calls, x = Net(nn.Linear(2, 2)), [], [], torch.rand(4, 2)
     net.register_full_backward_hook(lambda *_: calls.append("whole"))
-    net.inner.weight.register_hook(lambda _: calls.append("weight"))
-    handle = net.inner.register_forward_hook(lambda *_: calls.append("forward"))
+    net[0].weight.register_hook(lambda _: calls.append("weight"))
+    for module in (net, net[0]):
+        module.register_forward_pre_hook(lambda *_: calls.append("before"))
+        module.register_forward_hook(lambda *_: calls.append("forward"))
     torch.compile(net, backend=backend)(x).sum().backward()
-    assert (len(graphs), sorted(calls)) == (1, ["forward", "weight", "whole"])
+    assert (len(graphs), sorted(calls)) == (1, ["before"] * 2 + ["forward"] * 2 + ["weight", "whole"])
 
     torch._dynamo.reset()
-    handle.remove()
-    net.inner.register_full_backward_hook(lambda *_: calls.append("inner"))
+    net = Net(nn.Linear(2, 2))
+    net[0].register_full_backward_hook(lambda *_: calls.append("inner"))
     with torch._dynamo.config.patch(compiled_autograd=compiled_autograd):
         torch.compile(net, backend=backend)(x).sum().backward()
     assert (len(graphs) - 1, calls.count("inner")) == (number, 1)
@@ -103,11 +107,11 @@ def test_other_hooks_break_nothing(compiled_autograd, number):
 def test_equal_layers_with_hooks(place, number):
     """Modules of one class share ``torch.compile`` graphs even if each has its own hook on a submodule.
 
-    A hook on the compiled layer itself is a graph of its own, shared as well (:issue:`125836`). See
-    :func:`torch.compile`.
+    A hook on the compiled layer itself is a graph of its own, shared as well (:issue:`125836`). The hooks are
+    of one code here: ones of another code need a graph of their own. See :func:`torch.compile`.
     """
 
-    class Block(nn.Module):
+    class Net(nn.Module):
         def __init__(self):
             super().__init__()
             self.inner = nn.Linear(2, 2)
@@ -121,17 +125,22 @@ def test_equal_layers_with_hooks(place, number):
 
     graphs, x = [], torch.rand(1, 2)
     for _ in range(4):
-        block = Block()
-        block.get_submodule(place).register_forward_hook(lambda _, args, output: output * 2)
-        torch.testing.assert_close(torch.compile(block, backend=backend)(x), block(x))
-
+        net = Net()
+        net.get_submodule(place).register_forward_hook(lambda _, args, output: output * 2)
+        torch.testing.assert_close(torch.compile(net, backend=backend)(x), net(x))
     assert len(graphs) == number
+
+    net = Net()
+    net.get_submodule(place).register_forward_hook(lambda _, args, output: output * 3)
+    torch.testing.assert_close(torch.compile(net, backend=backend)(x), net(x))
+    assert len(graphs) == number + 1
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.4")
 @pytest.mark.parametrize("method_first", [False, True])
-def test_functions_and_methods_may_be_hooks_together(method_first):
+@pytest.mark.parametrize("place", ["", "0"], ids=["on it", "inside"])
+def test_functions_and_methods_may_be_hooks_together(place, method_first):
     """``torch.compile`` runs a function and a bound method as pre-hooks of one module, in their order.
 
     So it does where the module is compiled, and where a function that is given the module is
@@ -145,7 +154,7 @@ def test_functions_and_methods_may_be_hooks_together(method_first):
     hooks = [lambda module, args: (args[0] + 1,), Helper().double]
     net = nn.Sequential(nn.PReLU(init=0.5))
     for hook in reversed(hooks) if method_first else hooks:
-        net[0].register_forward_pre_hook(hook)
+        net.get_submodule(place).register_forward_pre_hook(hook)
     compiled = torch.compile(net, backend="eager", fullgraph=True)
     function = torch.compile(lambda module, x: module(x) * 10, backend="eager", fullgraph=True)
 

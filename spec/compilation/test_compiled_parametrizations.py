@@ -4,6 +4,8 @@ A parametrization computes it when it is read, the older forms in a hook before 
 graph.
 """
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -20,23 +22,26 @@ from torch.nn.utils import parametrizations
     ],
     ids=["old spectral_norm", "spectral_norm", "orthogonal"],
 )
-def test_a_parametrized_layer_is_compiled(norm):
+@pytest.mark.parametrize("mode", [True, False], ids=["train", "eval"])
+def test_a_parametrized_layer_is_compiled(norm, mode):
     """A compiled layer with ``spectral_norm`` or ``orthogonal`` computes its weight in each call.
 
-    Gradients reach the tensors that it is computed from.
+    Gradients reach the tensors that it is computed from. All is as without ``torch.compile``, also in
+    training mode, where ``spectral_norm`` changes its buffers.
     """
-    layer = norm(nn.Linear(2, 2)).eval()
-    compiled, x = torch.compile(layer, backend="eager"), torch.tensor([2.0, 3.0])
-    before = compiled(x)
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.add_(torch.tensor([1.0, 3.0])[: parameter.shape[-1]])
-    after = compiled(x)
-    after.sum().backward()
+    layer, x, seen = norm(nn.Linear(2, 2, bias=False)).train(mode), torch.tensor([2.0, 3.0]), []
+    for net in (layer, copy.deepcopy(layer)):
+        call = net if seen else torch.compile(net, backend="eager")
+        before = call(x)
+        with torch.no_grad():
+            for parameter in net.parameters():
+                parameter.add_(torch.tensor([1.0, 3.0]))
+        after = call(x)
+        after.prod().backward()
+        assert not torch.allclose(before, after)
+        seen.append([before, after, *net.buffers(), *(parameter.grad for parameter in net.parameters())])
 
-    torch.testing.assert_close(after, layer(x))
-    assert not torch.allclose(after, before)
-    assert all(parameter.grad is not None for parameter in layer.parameters())
+    torch.testing.assert_close(seen[0], seen[1])
 
 
 @pytest.mark.needs("compile")
@@ -61,10 +66,10 @@ def test_weight_norm_is_compiled():
         compiled(x)
         with torch.no_grad():
             for parameter in layer.parameters():
-                parameter.add_(2.0)
+                parameter.add_(torch.tensor([1.0, 3.0])[: parameter.shape[-1]])
         torch.testing.assert_close(compiled(x), layer(x))
-        compiled(x).sum().backward()
-        assert all(parameter.grad is not None for parameter in layer.parameters())
+        found = torch.autograd.grad(compiled(x).prod(), layer.parameters())
+        torch.testing.assert_close(found, torch.autograd.grad(layer(x).prod(), layer.parameters()))
     assert graphs == [["_weight_norm", "linear"]] * 2
 
 

@@ -12,12 +12,13 @@ from torch import nn
 
 
 @pytest.mark.needs("compile")
-def test_an_assigned_buffer_stays_a_buffer():
+@pytest.mark.parametrize("place", [lambda net: net, nn.Sequential], ids=["itself", "inside"])
+def test_an_assigned_buffer_stays_a_buffer(place):
     """A buffer that a ``forward`` compiled by ``torch.compile`` assigns to stays a buffer, with the new
     tensor.
 
-    It is in ``buffers()`` and ``state_dict()``, as without compilation; one graph does for all calls
-    (:issue:`106060`). See :func:`torch.compile`.
+    It is in ``buffers()`` and, if it is persistent, ``state_dict()``, as without compilation; one graph does
+    for all calls (:issue:`106060`). See :func:`torch.compile`.
     """
     graphs = []
 
@@ -25,9 +26,10 @@ def test_an_assigned_buffer_stays_a_buffer():
         def __init__(self):
             super().__init__()
             self.register_buffer("total", torch.tensor([2.0]))
+            self.register_buffer("last", torch.tensor([7.0]), persistent=False)
 
         def forward(self, x):
-            self.total = self.total + x
+            self.total, self.last = self.total + x, self.total
             return self.total * 10
 
     def backend(graph, inputs):
@@ -35,11 +37,12 @@ def test_an_assigned_buffer_stays_a_buffer():
         return graph.forward
 
     net = Net()
-    compiled, first = torch.compile(net, backend=backend), net.total
+    compiled, first = torch.compile(place(net), backend=backend), net.total
 
     assert [compiled(torch.tensor([1.0])).item() for _ in range(3)] == [30.0, 40.0, 50.0]
-    assert [name for name, _ in net.named_buffers()] == ["total"]
-    assert (net.state_dict()["total"].item(), first.item(), len(graphs)) == (5.0, 2.0, 1)
+    assert {name: buffer.item() for name, buffer in net.named_buffers()} == {"total": 5.0, "last": 4.0}
+    assert net.state_dict() == {"total": torch.tensor([5.0])}
+    assert (first.item(), len(graphs)) == (2.0, 1)
 
 
 @pytest.mark.needs("compile")
@@ -70,7 +73,7 @@ def test_another_slice_of_a_buffer_is_followed():
     compiled = torch.compile(net, backend=backend)
     for i in range(4):
         net.current = net.rows[i : i + 1]
-        compiled(torch.tensor([i + 2.0]))
+        assert compiled(torch.tensor([i + 2.0])).item() == 10 * (i + 2.0)
 
     assert net.rows.tolist() == [2.0, 3.0, 4.0, 5.0]
     assert len(graphs) == 1
@@ -99,10 +102,11 @@ def test_forward_may_cast_a_layer():
     try:
         with pytest.raises(torch._dynamo.exc.Unsupported, match=r"Attempted to use `torch\.nn\.Parameter"):
             torch.compile(net, backend="eager", fullgraph=True)(x)
-        assert torch.compile(net, backend="eager")(x).dtype == torch.float64
+        result = torch.compile(net, backend="eager")(x)
     finally:
         torch.__future__.set_swap_module_params_on_conversion(False)
-    assert net.inner.weight.dtype == torch.float64
+    assert [p.dtype for p in net.parameters()] == [torch.float64] * 2
+    torch.testing.assert_close(result, net.inner(x))
 
 
 @pytest.mark.needs("compile")
@@ -114,13 +118,14 @@ def test_compiled_parameters_can_be_swapped():
     was swapped in (:issue:`186796`). See :func:`torch.utils.swap_tensors`.
     """
     for backend in ("eager", "aot_eager"):
-        layer, x = nn.Linear(2, 1, bias=False), torch.tensor([[10.0, 100.0]])
+        layer, x = nn.Linear(2, 1), torch.tensor([[10.0, 100.0]])
         compiled = torch.compile(layer, backend=backend)
         compiled(x)
 
-        assert weakref.getweakrefcount(layer.weight) == 0
+        assert [weakref.getweakrefcount(parameter) for parameter in layer.parameters()] == [0, 0]
         torch.utils.swap_tensors(layer.weight, nn.Parameter(torch.tensor([[2.0, 3.0]])))
-        assert compiled(x).item() == 320.0
+        torch.utils.swap_tensors(layer.bias, nn.Parameter(torch.tensor([7.0])))
+        assert compiled(x).item() == 327.0
 
 
 @pytest.mark.parametrize("clear", [None, True])

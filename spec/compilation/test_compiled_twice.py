@@ -82,7 +82,10 @@ def test_a_wrapper_around_a_module_compiled_in_place():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_the_second_compilation_counts():
-    """``Module.compile`` a second time puts the new ``backend`` in place of the first one."""
+    """``Module.compile`` a second time puts the new ``backend`` in place of the first one.
+
+    It does so before and after the first call. Up to 2.1 graphs that were made before stay in use.
+    """
 
     class Net(nn.Module):
         def forward(self, x):
@@ -94,6 +97,10 @@ def test_the_second_compilation_counts():
 
     assert net(torch.tensor([2.0])).item() == 6.0
     assert graphs == ["second"]
+
+    net.compile(backend=lambda graph, inputs: graphs.append("third") or graph.forward)
+    assert net(torch.tensor([2])).item() == 6
+    assert graphs == ["second", "third"]
 
 
 @pytest.mark.needs("compile")
@@ -126,7 +133,8 @@ def test_a_compiled_sequential_has_no_index():
         list(compiled)
     assert compiled._orig_mod[0] is net[0]
     assert compiled.append(nn.ReLU()) is net
-    assert len(net) == 2
+    assert compiled.insert(0, nn.Tanh()) is net
+    assert [type(layer) for layer in net] == [nn.Tanh, nn.Linear, nn.ReLU]
 
 
 @pytest.mark.needs("compile")
@@ -141,14 +149,15 @@ def test_a_plain_state_dict_does_not_fit():
     net, saved = nn.Linear(2, 1), {"weight": torch.tensor([[3.0, 5.0]]), "bias": torch.tensor([7.0])}
     compiled = torch.compile(net, backend="eager")
 
-    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "_orig_mod.weight"'):
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "_orig_mod.weight"') as caught:
         compiled.load_state_dict(saved)
-    compiled._orig_mod.load_state_dict(saved)
+    assert 'Unexpected key(s) in state_dict: "weight", "bias"' in str(caught.value)
 
-    assert net.weight.tolist() == [[3.0, 5.0]]
+    compiled._orig_mod.load_state_dict(saved)
+    assert (net.weight.tolist(), net.bias.tolist()) == ([[3.0, 5.0]], [7.0])
     kept = compiled.state_dict()
     torch.nn.modules.utils.consume_prefix_in_state_dict_if_present(kept, "_orig_mod.")
-    assert sorted(kept) == ["bias", "weight"]
+    assert {key: value.tolist() for key, value in kept.items()} == {"weight": [[3.0, 5.0]], "bias": [7.0]}
 
 
 @pytest.mark.needs("compile")
@@ -156,14 +165,17 @@ def test_a_plain_state_dict_does_not_fit():
 def test_a_reset_forgets_all_graphs():
     """``torch.compiler.reset()`` forgets all graphs of ``torch.compile``: the next call compiles anew."""
     graphs = []
-    compiled = torch.compile(nn.Linear(2, 1), backend=lambda graph, inputs: graphs.append(1) or graph.forward)
+    backend = lambda graph, inputs: graphs.append(graph) or graph.forward  # noqa: E731
+    layers = [torch.compile(layer, backend=backend) for layer in (nn.Linear(2, 1), nn.Softplus())]
 
-    for _ in range(2):
-        compiled(torch.rand(2))
-    assert len(graphs) == 1
+    for made in (2, 2):
+        for compiled in layers:
+            compiled(torch.rand(2))
+        assert len(graphs) == made
     torch.compiler.reset()
-    compiled(torch.rand(2))
-    assert len(graphs) == 2
+    for made, compiled in enumerate(layers, start=3):
+        compiled(torch.rand(2))
+        assert len(graphs) == made
 
 
 @pytest.mark.needs("compile")
@@ -179,14 +191,15 @@ def test_new_cases_may_run_eagerly():
         graphs.append(graph)
         return lambda *args: runs.append(1) or graph(*args)
 
-    compiled = torch.compile(nn.Linear(2, 1), backend=backend, dynamic=False)
+    layer = nn.Linear(2, 1)
+    compiled = torch.compile(layer, backend=backend, dynamic=False)
     with torch.compiler.set_stance("eager_on_recompile"):
-        compiled(torch.rand(3, 2))
+        torch.testing.assert_close(compiled(torch.ones(3, 2)), layer(torch.ones(3, 2)))
         assert graphs == []
     compiled(torch.rand(3, 2))
     with torch.compiler.set_stance("eager_on_recompile"):
-        for size in (3, 4):
-            assert compiled(torch.rand(size, 2)).shape == (size, 1)
+        for x in (torch.rand(3, 2), torch.rand(4, 2)):
+            torch.testing.assert_close(compiled(x), layer(x))
     assert (len(graphs), len(runs)) == (1, 2)
     compiled(torch.rand(4, 2))
     assert (len(graphs), len(runs)) == (2, 3)
@@ -203,9 +216,12 @@ def test_an_unknown_stance_is_refused():
     compiled = torch.compile(layer, backend="eager")
 
     with torch.compiler.set_stance("lazy"):
-        with pytest.raises(RuntimeError, match=r"invalid torch.compile stance .*lazy"):
-            compiled(x)
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match=r"invalid torch.compile stance .*lazy"):
+                compiled(x)
         layer(x)
+        torch.compiler.set_stance("default")
+        assert torch.equal(compiled(x), layer(x))
     assert torch.equal(compiled(x), layer(x))
 
 
@@ -294,7 +310,10 @@ def test_a_function_may_stay_whole():
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_a_result_may_be_taken_for_constant():
-    """``torch.compile`` calls an ``assume_constant_result`` function once, when it compiles."""
+    """``torch.compile`` calls an ``assume_constant_result`` function once, when it compiles.
+
+    Where it compiles again, as for another dtype, it calls the function again.
+    """
     calls = []
 
     @torch.compiler.assume_constant_result
@@ -306,6 +325,8 @@ def test_a_result_may_be_taken_for_constant():
 
     assert [compiled(torch.tensor([value])).item() for value in (2.0, 5.0)] == [6.0, 15.0]
     assert calls == ["number"]
+    assert [compiled(torch.tensor([value])).item() for value in (2, 5)] == [8, 20]
+    assert calls == ["number"] * 2
 
 
 @pytest.mark.needs("compile")
@@ -325,4 +346,5 @@ def test_errors_of_the_backend_may_be_suppressed():
 
     torch._dynamo.reset()
     with torch._dynamo.config.patch(suppress_errors=True):
-        assert torch.equal(torch.compile(layer, backend=backend)(x), layer(x))
+        compiled = torch.compile(layer, backend=backend)
+        assert [torch.equal(compiled(x), layer(x)) for _ in range(2)] == [True, True]

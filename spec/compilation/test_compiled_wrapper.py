@@ -35,6 +35,8 @@ def test_what_is_registered_stays_with_the_wrapper(register, value):
     entries = [*compiled.named_parameters(), *compiled.named_buffers(), *compiled.named_modules()]
 
     assert any(name == "extra" and found is value for name, found in entries)
+    saved = {"_orig_mod.weight", "_orig_mod.bias"} | ({"extra"} if isinstance(value, torch.Tensor) else set())
+    assert (set(compiled.state_dict()), list(layer.state_dict())) == (saved, ["weight", "bias"])
     assert [len(layer._parameters), len(layer._buffers), len(layer._modules)] == [2, 0, 0]
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'extra'"):
         _ = compiled.extra
@@ -45,18 +47,22 @@ def test_what_is_registered_stays_with_the_wrapper(register, value):
 def test_what_is_assigned_goes_to_the_original():
     """A layer or parameter assigned to the module that ``torch.compile`` returns is put into the original.
 
-    A buffer as well, if it is an ``nn.Buffer``. The wrapper has it under ``_orig_mod``. See
-    :func:`torch.compile`.
+    A buffer as well, if it is an ``nn.Buffer``, which is there since 2.5. The wrapper has it under
+    ``_orig_mod``. See :func:`torch.compile`.
     """
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
 
     compiled.gain = nn.Parameter(torch.ones(1))
+    compiled.shift = getattr(nn, "Buffer", nn.Parameter)(torch.ones(1))
     compiled.after = nn.ReLU()
 
-    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias", "gain"]
+    stores = layer._parameters if not hasattr(nn, "Buffer") else {**layer._parameters, **layer._buffers}
+    assert list(stores) == ["weight", "bias", "gain", "shift"]
+    assert set(compiled.state_dict()) == {f"_orig_mod.{name}" for name in stores}
     assert [name for name, _ in compiled.named_modules()] == ["", "_orig_mod", "_orig_mod.after"]
-    assert compiled.after is layer.after
+    for name in ("gain", "shift", "after"):
+        assert getattr(compiled, name) is getattr(layer, name)
 
 
 @pytest.mark.needs("compile")
@@ -101,6 +107,7 @@ def test_its_class_tells_nothing_about_forward():
     assert str(inspect.signature(compiled.forward)) == "(*args, **kwargs)"
     assert "labels" not in inspect.signature(compiled.__class__.forward).parameters
     assert (compiled.__class__ is type(compiled), isinstance(compiled, Net)) == (True, False)
+    assert "forward" not in vars(type(compiled))
     assert str(inspect.signature(compiled._orig_mod.forward)) == "(x, labels=None)"
 
 
@@ -113,7 +120,9 @@ def test_parameters_are_found_by_both_names():
     """
     layer = nn.Linear(2, 3)
     compiled = torch.compile(layer, backend="eager")
+    outer = torch.compile(nn.Sequential(layer), backend="eager")
 
     assert compiled.get_parameter("weight") is layer.weight
     assert compiled.get_parameter("_orig_mod.weight") is layer.weight
+    assert outer.get_parameter("0.weight") is outer.get_parameter("_orig_mod.0.weight") is layer.weight
     assert [name for name, _ in compiled.named_parameters()] == ["_orig_mod.weight", "_orig_mod.bias"]

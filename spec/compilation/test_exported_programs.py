@@ -41,8 +41,8 @@ def test_the_state_dict_of_a_program_is_an_attribute():
     program = torch.export.export(net, (torch.rand(3, 2),))
 
     assert sorted(program.state_dict) == ["bias", "running_mean", "running_var", "weight"]
-    assert program.state_dict["weight"] is net.weight
-    assert list(program.constants) == ["num_batches_tracked"]
+    assert all(value is getattr(net, name) for name, value in program.state_dict.items())
+    assert program.constants == {"num_batches_tracked": net.num_batches_tracked}
     with pytest.raises(TypeError, match="object is not callable"):
         program.state_dict()
 
@@ -64,7 +64,7 @@ def test_names_of_parameters_and_buffers_of_a_program():
     assert (parameters["weight"] is net.weight, parameters["bias"] is net.bias) == (True, True)
     assert sorted(buffers) == ["num_batches_tracked", "running_mean", "running_var"]
     assert all(buffer is net.get_buffer(name) for name, buffer in buffers.items())
-    assert len(list(program.buffers())) == 3
+    assert [p is q for p, q in zip(buffers.values(), program.buffers(), strict=True)] == [True] * 3
 
 
 @pytest.mark.needs("compile")
@@ -88,6 +88,8 @@ def test_the_signature_sorts_tensors():
     signature = program.graph_signature
 
     assert list(signature.parameters) == list(signature.inputs_to_parameters.values()) == ["weight", "bias"]
+    inputs = [node.name for node in program.graph.nodes if node.op == "placeholder"]
+    assert list(signature.inputs_to_parameters) == inputs[:2]
     assert sorted(signature.buffers) == ["num_batches_tracked", "running_mean", "running_var"]
     assert sorted(signature.inputs_to_buffers.values()) == sorted(signature.buffers)
     assert list(signature.non_persistent_buffers) == ["num_batches_tracked"]
@@ -111,9 +113,14 @@ def test_the_graph_takes_parameters_as_inputs():
     assert list(program.graph_module.buffers()) == []
     assert len(inputs) == 6
     assert [signature.inputs_to_parameters[name] for name in inputs[:2]] == ["weight", "bias"]
-    assert inputs[5] == signature.user_inputs[0]
+    buffers = ["running_mean", "running_var", "num_batches_tracked"]
+    assert [signature.inputs_to_buffers[name] for name in inputs[2:5]] == buffers
+    assert inputs[5:] == list(signature.user_inputs)
     with pytest.raises(TypeError, match="missing 5 required positional arguments"):
         program.graph_module(torch.rand(3, 2))
+    module = program.module()
+    assert sorted(name for name, _ in module.named_parameters()) == ["bias", "weight"]
+    assert module(torch.rand(3, 2)).shape == (3, 2)
 
 
 @pytest.mark.needs("compile")
@@ -131,7 +138,10 @@ def test_modules_of_a_program_share_everything():
     first(x)
 
     assert first is not second
-    assert first.weight is second.weight is net.weight
+    for module in (first, second):
+        assert {name: id(parameter) for name, parameter in module.named_parameters()} == {
+            name: id(parameter) for name, parameter in net.named_parameters()
+        }
     counts = [one.num_batches_tracked.item() for one in (net, second, program.module())]
     assert counts == [2, 2, 2]
 
@@ -144,7 +154,7 @@ def test_loading_into_an_exported_module_loads_into_both():
     So does a step of an optimizer, or a cast: to be rid of that, export a ``copy.deepcopy``.
     """
     net, x = nn.BatchNorm1d(2).eval(), torch.tensor([[3.0, 3.0]])
-    module = torch.export.export(net, (x,)).module()
+    module, apart = (torch.export.export(one, (x,)).module() for one in (net, copy.deepcopy(net)))
 
     module.load_state_dict(
         {**module.state_dict(), "bias": torch.tensor([4.0, 6.0]), "running_mean": x[0].clone()}
@@ -152,8 +162,12 @@ def test_loading_into_an_exported_module_loads_into_both():
 
     assert (net.bias.tolist(), net.running_mean.tolist()) == ([4.0, 6.0], [3.0, 3.0])
     assert net(x).tolist() == module(x).tolist() == [[4.0, 6.0]]
+    module(x).sum().backward()
+    torch.optim.SGD(module.parameters(), lr=2.0).step()
+    assert net.bias.tolist() == [2.0, 4.0]
     module.double()
     assert net.weight.dtype == torch.float64
+    assert (apart.bias.tolist(), apart.bias.dtype) == ([0.0, 0.0], torch.float32)
 
 
 @pytest.mark.needs("compile")
@@ -166,12 +180,13 @@ def test_values_changed_after_the_export_are_seen():
     """
     net, x = nn.Linear(2, 1, bias=False), torch.tensor([[3.0, 2.0]])
     program = torch.export.export(net, (x,))
+    before = program.module()
     with torch.no_grad():
         net.weight.fill_(10.0)
-    assert program.module()(x).tolist() == [[50.0]]
+    assert before(x).tolist() == program.module()(x).tolist() == [[50.0]]
 
     net.weight = nn.Parameter(torch.tensor([[0.0, 0.0]]))
-    assert program.module()(x).tolist() == [[50.0]]
+    assert before(x).tolist() == program.module()(x).tolist() == [[50.0]]
 
 
 @pytest.mark.needs("compile")
@@ -215,17 +230,19 @@ def test_a_copy_of_a_program_is_independent():
     copies = [copy.deepcopy(program).module(), copy.deepcopy(program.module())]
     with torch.no_grad():
         net.weight.zero_()
+        net.bias.zero_()
 
     assert [made(x).tolist() for made in copies] == [expected] * 2
-    assert program.module()(x).tolist() == [net.bias.tolist()]
+    assert program.module()(x).tolist() == [[0.0]]
 
 
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.3")
 def test_only_modules_are_exported():
     """``torch.export.export`` raises ``ValueError`` for a function: it has to be an ``nn.Module``."""
-    with pytest.raises(ValueError, match=r"Expected `mod` to be an instance of `torch\.nn\.Module`"):
-        torch.export.export(lambda x: x + 1, (torch.rand(2),))
+    for strict in (True, False):
+        with pytest.raises(ValueError, match=r"Expected `mod` to be an instance of `torch\.nn\.Module`"):
+            torch.export.export(lambda x: x + 1, (torch.rand(2),), strict=strict)
 
 
 @pytest.mark.needs("compile")
@@ -252,5 +269,6 @@ def test_a_program_is_exported_again_by_its_module():
     made = torch.export.unflatten(again)
 
     assert sorted(again.state_dict) == sorted(net.state_dict())
+    assert all(value is net.get_parameter(name) for name, value in again.state_dict.items())
     assert {"first", "last"} <= {name for name, _ in made.named_modules()}
     torch.testing.assert_close(made(x), net(x))

@@ -4,6 +4,8 @@
 that ``forward`` only reads is a constant.
 """
 
+import io
+
 import pytest
 import torch
 from torch import nn
@@ -122,6 +124,10 @@ def test_a_changed_buffer_stays_a_buffer():
 
     assert [frozen(x).item() for _ in range(2)] == [6.0, 12.0]
     assert list(frozen.state_dict()) == ["count"]
+    file = io.BytesIO()
+    torch.jit.save(frozen, file)
+    file.seek(0)
+    assert torch.jit.load(file)(x).item() == 18.0
 
 
 def test_a_cast_misses_constants():
@@ -163,10 +169,11 @@ def test_optimizing_freezes_too():
         def twice(self, x):
             return self.layer(self.layer(x))
 
-    scripted, x = torch.jit.script(Net()), torch.tensor([2.0])
+    x = torch.tensor([2.0])
+    for mode in (True, False):
+        scripted = torch.jit.script(Net()).train(mode)
+        plain = torch.jit.optimize_for_inference(scripted)
+        wider = torch.jit.optimize_for_inference(scripted, other_methods=["twice"])
 
-    plain = torch.jit.optimize_for_inference(scripted)
-    wider = torch.jit.optimize_for_inference(scripted, other_methods=["twice"])
-
-    assert (plain(x).item(), list(plain.parameters()), hasattr(plain, "twice")) == (6.0, [], False)
-    assert (wider(x).item(), wider.twice(x).item()) == (6.0, 18.0)
+        assert (plain(x).item(), list(plain.parameters()), hasattr(plain, "twice")) == (6.0, [], False)
+        assert (wider(x).item(), wider.twice(x).item(), list(wider.parameters())) == (6.0, 18.0, [])

@@ -318,24 +318,24 @@ def test_a_later_cast_splits_buffers(cast):
     """
 
     class Net(nn.Module):
-        def __init__(self):
+        def __init__(self, inner):
             super().__init__()
-            self.layer = nn.BatchNorm1d(2)
+            self.inner, self.layer = inner, nn.BatchNorm1d(2)
             self.register_buffer("offset", torch.tensor([2.0, 3.0]))
             self.scale = nn.Parameter(torch.tensor([4.0, 5.0]))
 
         def forward(self, x):
-            return self.layer(x) * self.scale + self.offset
+            return self.layer(self.inner(x)) * self.scale + self.offset
 
-    net = Net()
+    net = Net(Net(nn.Identity()))
     traced = fx.symbolic_trace(net)
-    assert traced.offset is net.offset
+    pairs = [(traced, net), (traced.inner, net.inner)]
+    assert all(graph.offset is module.offset for graph, module in pairs)
     cast(net)
 
-    assert traced.scale is net.scale
-    assert traced.layer is net.layer
-    assert traced.offset.dtype == torch.float32
-    assert net.offset.dtype == torch.float64
+    for graph, module in pairs:
+        assert (graph.scale is module.scale, graph.layer is module.layer) == (True, True)
+        assert (graph.offset.dtype, module.offset.dtype) == (torch.float32, torch.float64)
 
 
 @pytest.mark.since("2.14")

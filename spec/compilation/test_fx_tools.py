@@ -4,6 +4,7 @@ Beside the :class:`~torch.fx.GraphModule` itself: arguments of ``forward``, an i
 node by node, a transformer that makes another one, and what edits a graph in place.
 """
 
+import inspect
 import operator
 
 import pytest
@@ -14,7 +15,8 @@ from torch import fx, nn
 def test_arguments_keep_their_defaults():
     """``fx.symbolic_trace`` keeps the defaults and names of the arguments of ``forward``.
 
-    ``*args`` and ``**kwargs`` stay as they are; each entry that ``forward`` reads is looked up by the graph.
+    Those behind a ``*`` may be given by position as well then. ``*args`` and ``**kwargs`` stay as they are;
+    each entry that ``forward`` reads is looked up by the graph.
     """
 
     class Net(nn.Module):
@@ -23,13 +25,15 @@ def test_arguments_keep_their_defaults():
 
     class Rest(nn.Module):
         def forward(self, *args, **kwargs):
-            return args[0] * 10 + kwargs["shift"]
+            return args[0] * 10 + args[1] + kwargs["shift"]
 
     x = torch.tensor([5.0])
     graph, rest = fx.symbolic_trace(Net()), fx.symbolic_trace(Rest())
 
     assert [graph(x).item(), graph(x, 7).item(), graph(x, z=4, y=7).item()] == [11.0, 19.0, 33.0]
-    assert rest(x, shift=x * 2).item() == 60.0
+    assert str(inspect.signature(graph.forward)) == "(x, y=3, z=2.0, shift=None)"
+    assert rest(x, x * 3, x * 7, shift=x * 2, other=x).item() == 75.0
+    assert str(inspect.signature(rest.forward)) == "(*args, **kwargs)"
 
 
 def test_an_argument_of_none_is_taken_for_given():
@@ -110,7 +114,7 @@ def test_lists_of_layers_become_plain_modules():
 def test_tracing_runs_what_no_input_takes_part_in():
     """``fx.symbolic_trace`` itself runs ``self.count += 1`` of a buffer; the ``GraphModule`` never does.
 
-    It reads the buffer as it is then.
+    It reads the buffer as it is in each call.
     """
 
     class Counter(nn.Module):
@@ -128,6 +132,8 @@ def test_tracing_runs_what_no_input_takes_part_in():
     assert net.count.item() == 5.0
     assert [graph(torch.tensor([3.0])).item() for _ in range(2)] == [15.0, 15.0]
     assert graph.count.item() == 5.0
+    graph.count.fill_(7.0)
+    assert graph(torch.tensor([3.0])).item() == 21.0
 
 
 def test_no_grad_inside_is_lost():
@@ -151,33 +157,34 @@ def test_no_grad_inside_is_lost():
 def test_an_interpreter_runs_node_by_node():
     """:class:`torch.fx.Interpreter` runs a ``GraphModule`` by a method for each kind of node.
 
-    Override ``call_module``, ``call_function`` or ``call_method`` to watch or change what is computed.
+    Override ``placeholder``, ``get_attr``, ``call_module``, ``call_function``, ``call_method`` or ``output``
+    to watch or change what is computed.
     """
-
-    class Seen(fx.Interpreter):
-        def call_module(self, target, args, kwargs):
-            calls.append(target)
-            return super().call_module(target, args, kwargs)
-
-        def call_function(self, target, args, kwargs):
-            calls.append(target.__name__)
-            return super().call_function(target, args, kwargs) * 10
-
-        def call_method(self, target, args, kwargs):
-            calls.append(target)
-            return super().call_method(target, args, kwargs)
 
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            self.same = nn.Identity()
+            self.same, self.scale = nn.Identity(), nn.Parameter(torch.tensor(2.0))
 
         def forward(self, x):
-            return torch.relu(self.same(x)).neg()
+            return torch.relu(self.same(x).neg() * self.scale)
 
+    def ten_times(kind):
+        def method(self, target, args, kwargs):
+            calls.append((kind, getattr(target, "__name__", target)))
+            return getattr(fx.Interpreter, kind)(self, target, args, kwargs) * 10
+
+        return method
+
+    kinds = ("placeholder", "get_attr", "call_module", "call_function", "call_method", "output")
+    Watching = type("Watching", (fx.Interpreter,), {kind: ten_times(kind) for kind in kinds})
     calls = []
-    assert Seen(fx.symbolic_trace(Net())).run(torch.tensor([3.0])).item() == -30.0
-    assert calls == ["same", "relu", "neg"]
+
+    assert Watching(fx.symbolic_trace(Net())).run(torch.tensor([-3.0])).item() == 6.0 * 10**7
+    assert calls == [
+        *[("placeholder", "x"), ("call_module", "same"), ("call_method", "neg"), ("get_attr", "scale")],
+        *[("call_function", "mul"), ("call_function", "relu"), ("output", "output")],
+    ]
 
 
 def test_an_interpreter_runs_hooks_of_layers():
@@ -313,6 +320,9 @@ def test_submodules_are_added_at_any_depth():
     assert graph.delete_submodule("a.b.c") is True
     assert [name for name, _ in graph.named_modules()] == ["", "0", "a", "a.b"]
     assert graph.delete_submodule("missing") is False
+    graph.number = 3
+    assert graph.add_submodule("number.c", layer) is False
+    assert [name for name, _ in graph.named_modules()] == ["", "0", "a", "a.b"]
 
 
 def test_a_graph_module_is_made_of_a_dict():

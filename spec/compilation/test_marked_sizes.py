@@ -12,10 +12,9 @@ from torch import nn
 @pytest.mark.needs("compile")
 @pytest.mark.since("2.1")
 def test_a_mark_saves_the_second_graph():
-    """A compiled module whose first input was marked by ``mark_dynamic`` needs one graph for all sizes but
-    1.
+    """A compiled module whose first input was marked by ``mark_dynamic`` has one graph for sizes from 2 on.
 
-    Inputs of later calls need no mark. A size of 1 has a graph of its own, even where it is marked.
+    Inputs of later calls need no mark. Sizes of 0 and 1 have graphs of their own, even where they are marked.
     """
     graphs = []
 
@@ -25,14 +24,18 @@ def test_a_mark_saves_the_second_graph():
 
     compiled, first = torch.compile(nn.Linear(2, 2), backend=backend), torch.rand(4, 2)
     torch._dynamo.mark_dynamic(first, 0)
-    for x in (first, torch.rand(5, 2), torch.rand(7, 2)):
+    for x in (first, torch.rand(5, 2), torch.rand(2, 2), torch.rand(700, 2)):
         compiled(x)
     assert len(graphs) == 1
 
-    single = torch.rand(1, 2)
-    torch._dynamo.mark_dynamic(single, 0)
-    compiled(single)
-    assert len(graphs) == 2
+    for size in (0, 1):
+        small = torch.rand(size, 2)
+        torch._dynamo.mark_dynamic(small, 0)
+        for _ in range(2):
+            compiled(small)
+        assert len(graphs) == 2 + size
+    compiled(torch.rand(6, 2))
+    assert len(graphs) == 3
 
 
 @pytest.mark.needs("compile")
@@ -98,13 +101,15 @@ def test_a_mark_that_another_input_contradicts():
     """
     error = torch.fx.experimental.symbolic_shapes.ConstraintViolationError
     compiled = torch.compile(lambda x, y: x + y, backend="eager")
-    x, y = torch.rand(5), torch.rand(5)
-    torch._dynamo.mark_dynamic(x, 0)
-    with pytest.raises(error, match="Constraints violated"):
-        compiled(x, y)
+    for marked in (0, 1):
+        torch._dynamo.reset()
+        inputs = [torch.rand(5), torch.rand(5)]
+        torch._dynamo.mark_dynamic(inputs[marked], 0)
+        with pytest.raises(error, match="Constraints violated"):
+            compiled(*inputs)
 
-    torch._dynamo.mark_dynamic(y, 0)
-    torch.testing.assert_close(compiled(x, y), x + y)
+    torch._dynamo.mark_dynamic(inputs[0], 0)
+    torch.testing.assert_close(compiled(*inputs), inputs[0] + inputs[1])
 
 
 @pytest.mark.needs("compile")

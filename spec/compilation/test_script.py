@@ -126,23 +126,25 @@ def test_a_file_needs_no_source(tmp_path):
     Python class.
     """
 
-    class Double(nn.Module):
+    class Scaled(nn.Module):
         def __init__(self):
             super().__init__()
             self.layer = nn.Linear(2, 3)
+            self.register_buffer("factors", torch.tensor([2.0, 5.0, 7.0]))
 
         def forward(self, x):
-            return self.layer(x) * 2.0
+            return self.layer(x) * self.factors
 
-    net, x = Double(), torch.rand(2)
+    net, x = Scaled(), torch.rand(2)
     expected = net(x)
     torch.jit.script(net).save(str(tmp_path / "net.pt"))
-    del Double.__init__, Double.forward
+    del Scaled.__init__, Scaled.forward
 
     loaded = torch.jit.load(str(tmp_path / "net.pt"))
 
     torch.testing.assert_close(loaded(x), expected)
-    assert list(loaded.state_dict()) == ["layer.weight", "layer.bias"]
+    assert list(loaded.state_dict()) == ["factors", "layer.weight", "layer.bias"]
+    assert [name for name, _ in loaded.named_buffers()] == ["factors"]
 
 
 def test_not_all_of_python_is_compiled():

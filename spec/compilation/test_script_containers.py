@@ -54,12 +54,14 @@ def test_containers_are_looped_over():
         def __init__(self):
             super().__init__()
             self.layers = nn.ModuleList([nn.Linear(1, 1), nn.Linear(1, 1)])
-            self.named = nn.ModuleDict({"a": nn.Linear(1, 1)})
+            self.named = nn.ModuleDict({"b": nn.Linear(1, 1), "a": nn.Tanh()})
             self.scales = nn.ParameterList([nn.Parameter(torch.tensor(value)) for value in (2.0, 3.0)])
 
         def forward(self, x):
             for i, layer in enumerate(self.layers):
                 x = layer(x) * (i + 1)
+            for layer in self.layers:
+                x = layer(x)
             for _, layer in self.named.items():
                 x = layer(x)
             for scale in self.scales:
@@ -116,6 +118,7 @@ def test_attributes_of_one_type_are_kept():
     scripted = torch.jit.script(Net())
 
     assert scripted(torch.tensor([5.0])).tolist() == [15.0]
+    assert scripted.sizes == {"a": 2, "b": 3}
     assert not hasattr(scripted, "mixed")
     with pytest.raises(RuntimeError, match="we failed to convert Python type: 'dict' to a TorchScript type"):
         torch.jit.script(Mixed())
@@ -131,11 +134,12 @@ def test_a_counter_is_the_scripted_modules_own():
     class Counter(nn.Module):
         def __init__(self):
             super().__init__()
-            self.count = 0
+            self.count, self.scale = 0, nn.Parameter(torch.tensor([2.0]))
+            self.register_buffer("shift", torch.tensor([0.0]))
 
         def forward(self, x):
             self.count += 1
-            return x * self.count
+            return x * self.count * self.scale + self.shift
 
     class New(nn.Module):
         def forward(self, x):
@@ -145,8 +149,9 @@ def test_a_counter_is_the_scripted_modules_own():
     net, x = Counter(), torch.tensor([5.0])
     scripted = torch.jit.script(net)
 
-    assert [scripted(x).item() for _ in range(2)] == [5.0, 10.0]
+    assert [scripted(x).item() for _ in range(2)] == [10.0, 20.0]
     assert (scripted.count, net.count) == (2, 0)
+    assert (scripted.scale is net.scale, scripted.shift is net.shift) == (True, True)
     with pytest.raises(RuntimeError, match="Tried to set nonexistent attribute: last"):
         torch.jit.script(New())
 
@@ -156,6 +161,9 @@ def test_methods_that_forward_does_not_call():
 
     class Net(nn.Module):
         def forward(self, x):
+            return self.called(x)
+
+        def called(self, x):
             return x * 2
 
         @torch.jit.export
@@ -165,9 +173,9 @@ def test_methods_that_forward_does_not_call():
         def other(self, x):
             return x * 5
 
-    scripted = torch.jit.script(Net())
+    scripted, x = torch.jit.script(Net()), torch.tensor([5.0])
 
-    assert scripted.exported(torch.tensor([5.0])).tolist() == [15.0]
+    assert [scripted(x).item(), scripted.called(x).item(), scripted.exported(x).item()] == [10.0, 10.0, 15.0]
     with pytest.raises(AttributeError, match="'RecursiveScriptModule' object has no attribute 'other'"):
         scripted.other(torch.tensor([5.0]))
 
@@ -220,15 +228,18 @@ def test_a_file_keeps_the_mode():
 
     ``train()`` and ``eval()`` work on it, unlike on a traced one.
     """
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.script(nn.Sequential(nn.Linear(1, 1), nn.Dropout(1.0)).eval()), file)
-    file.seek(0)
+    x = torch.ones(1)
+    for mode in (True, False):
+        file = io.BytesIO()
+        torch.jit.save(torch.jit.script(nn.Sequential(nn.Linear(1, 1), nn.Dropout(1.0)).train(mode)), file)
+        file.seek(0)
 
-    loaded = torch.jit.load(file)
+        loaded = torch.jit.load(file)
 
-    assert (loaded.training, loaded(torch.ones(1)).item() != 0.0) == (False, True)
-    assert loaded.train()(torch.ones(1)).item() == 0.0
-    assert [p.requires_grad for p in loaded.parameters()] == [True, True]
+        assert [module.training for module in loaded.modules()] == [mode] * 3
+        assert (loaded(x).item() == 0.0) == mode
+        assert (loaded.eval()(x).item() == 0.0, loaded.train()(x).item() == 0.0) == (False, True)
+        assert [p.requires_grad for p in loaded.parameters()] == [True, True]
 
 
 def test_a_scripted_module_cannot_be_pickled():

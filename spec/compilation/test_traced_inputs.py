@@ -55,7 +55,7 @@ def test_numbers_are_no_inputs():
         def forward(self, x, scale):
             return x
 
-    for value in (3, "sum"):
+    for value in (3, 2.5, True, "sum"):
         with pytest.raises(RuntimeError, match=r"Only Tensors and \(possibly nested\) Lists, Dicts"):
             torch.jit.trace(Net(), (torch.tensor([3.0]), value))
     assert torch.jit.trace(Net(), (torch.tensor([3.0]), torch.tensor(3)))
@@ -143,16 +143,23 @@ def test_other_methods_are_traced_by_name():
     """
 
     class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor([1.0]))
+
         def forward(self, x):
-            return x * 2
+            return x * self.scale * 2
 
         def triple(self, x):
-            return x * 3
+            return x * self.scale * 3
 
-    x = torch.tensor([5.0])
-    traced = torch.jit.trace_module(Net(), {"forward": x, "triple": x})
+    x, net = torch.tensor([5.0]), Net()
+    traced = torch.jit.trace_module(net, {"forward": x, "triple": x[:0]})
 
     assert (traced(x).item(), traced.triple(x).item()) == (10.0, 15.0)
+    assert [name for name, _ in traced.named_parameters()] == ["scale"]
+    torch.nn.init.constant_(net.scale, 7.0)
+    assert (traced(x).item(), traced.triple(x).item()) == (70.0, 105.0)
     with pytest.raises(AttributeError, match="has no attribute 'triple'"):
         torch.jit.trace(Net(), x).triple(x)
     with pytest.raises(AttributeError, match="trace doesn't support compiling individual module's functions"):

@@ -209,16 +209,17 @@ def test_constants_are_taken_along():
     """
 
     class Net(nn.Module):
-        def __init__(self):
+        def __init__(self, inner, factor):
             super().__init__()
-            self.factor = torch.tensor([2.0, 3.0])
+            self.inner, self.factor = inner, torch.tensor(factor)
 
         def forward(self, x):
-            return x * self.factor + torch.tensor([10.0, 20.0])
+            return self.inner(x) * self.factor + torch.tensor([10.0, 20.0])
 
-    made = torch.export.unflatten(torch.export.export(Net(), (torch.rand(2),)))
+    net = Net(Net(nn.Identity(), [2.0, 3.0]), [5.0, 7.0])
+    made = torch.export.unflatten(torch.export.export(net, (torch.rand(2),)))
 
-    assert made(torch.tensor([1.0, 1.0])).tolist() == [12.0, 23.0]
+    assert made(torch.tensor([1.0, 1.0])).tolist() == [70.0, 181.0]
     assert list(made.state_dict()) == []
 
 
