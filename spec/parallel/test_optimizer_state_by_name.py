@@ -182,7 +182,7 @@ def test_a_missing_state_was_a_key_error():
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.4")
+@pytest.mark.since("2.2")
 def test_settings_come_with_the_state():
     """``set_optimizer_state_dict`` replaces ``lr`` and other settings of the groups by the saved ones.
 
@@ -203,7 +203,7 @@ def test_settings_come_with_the_state():
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.4")
+@pytest.mark.since("2.2")
 def test_groups_divided_otherwise_lose_their_rate():
     """``set_optimizer_state_dict`` leaves a group without ``lr`` if the saved groups were divided otherwise.
 
@@ -246,7 +246,7 @@ def test_an_empty_group_keeps_its_settings():
 
 
 @pytest.mark.needs("distributed")
-@pytest.mark.since("2.4")
+@pytest.mark.since("2.2")
 @pytest.mark.before("2.7")
 def test_an_empty_group_lost_its_settings():
     """``set_optimizer_state_dict`` leaves a group without parameters without ``lr``.
