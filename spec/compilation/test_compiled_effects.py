@@ -8,6 +8,7 @@ writes down and does after the graph has run. What forward changes on the module
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 
 @pytest.mark.needs("compile")
@@ -180,3 +181,63 @@ def test_a_forward_that_is_set_on_the_way_was_ignored_once(fullgraph):
     compiled = torch.compile(net, backend="eager", fullgraph=fullgraph)
 
     assert [compiled(x).item() for _ in range(3)] == [-2.0, -3.0, -3.0]
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.parametrize("kind", ["number", "buffer"])
+def test_a_checkpoint_does_not_change_the_module(kind):
+    """``torch.compile(fullgraph=True)`` raises ``Unsupported`` for a ``checkpoint`` that sets attributes of a
+    module.
+
+    A counter, a cache or a new buffer is such an effect: in backward it would have to happen again. Without
+    ``fullgraph`` that part runs uncompiled, and the effect happens twice, as in eager mode. See
+    :func:`torch.compile` (:issue:`124866`).
+    """
+
+    class Net(nn.Linear):
+        def forward(self, x):
+            return checkpoint(self.count, x, use_reentrant=False)
+
+        def count(self, x):
+            self.calls = self.calls + 1
+            return super().forward(x)
+
+    net = Net(1, 1)
+    if kind == "number":
+        net.calls = 0
+    else:
+        net.register_buffer("calls", torch.tensor(0))
+
+    with pytest.raises(torch._dynamo.exc.Unsupported, match=r"[Ss]ide.?[Ee]ffect|inplace modify module"):
+        torch.compile(net, backend="eager", fullgraph=True)(torch.ones(1, 1))
+    assert net.calls == 0
+    torch.compile(net, backend="eager")(torch.ones(1, 1)).sum().backward()
+    assert net.calls == 2
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.10")
+def test_an_effect_may_be_left_out_of_backward():
+    """With ``skip_fwd_side_effects_in_bwd_under_checkpoint`` a compiled ``checkpoint`` sets attributes once.
+
+    It is an option of ``torch._dynamo.config``. In eager mode the second forward sets them again. See
+    :func:`torch.compile`.
+    """
+
+    class Net(nn.Linear):
+        calls = 0
+
+        def forward(self, x):
+            return checkpoint(self.count, x, use_reentrant=False)
+
+        def count(self, x):
+            self.calls = self.calls + 1
+            return super().forward(x)
+
+    net, plain, x = Net(1, 1), Net(1, 1), torch.tensor([[3.0]])
+    plain(x).sum().backward()
+    with torch._dynamo.config.patch(skip_fwd_side_effects_in_bwd_under_checkpoint=True):
+        torch.compile(net, backend="eager", fullgraph=True)(x).sum().backward()
+
+    assert (net.calls, plain.calls) == (1, 2)
+    assert net.weight.grad.tolist() == [[3.0]]

@@ -327,3 +327,22 @@ def test_a_parametrization_of_one_name_is_not_of_the_other():
 
     assert net[1].parametrizations.weight.original is net[0].weight
     assert [layer.weight.item() for layer in net] == [3.0, 6.0]
+
+
+def test_a_default_argument_is_one_module():
+    """A module created as a default argument of ``__init__`` is the same one in all instances of the class.
+
+    Python evaluates the default once. Instances then train one set of weights, and casting or moving one
+    changes all, those made later too (:issue:`58140`). Write ``layer=None``, and create it inside.
+    """
+
+    class Net(nn.Module):
+        def __init__(self, layer=nn.Linear(2, 1)):  # noqa: B008
+            super().__init__()
+            self.layer = layer
+
+    net, other, own = Net(), Net(), Net(nn.Linear(2, 1))
+    net.double()
+
+    assert net.layer is other.layer is Net().layer
+    assert [model.layer.weight.dtype for model in (net, other, own)] == [torch.float64] * 2 + [torch.float32]

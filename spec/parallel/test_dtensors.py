@@ -131,3 +131,29 @@ def test_redistributing_changes_what_a_rank_holds(ranks):
 
     rows, columns = [[1.0, 4.0], [2.0, 5.0]], [[1.0, 4.0, 2.0, 5.0]]
     assert ranks(redistribute) == [[rows, columns, [[3.0, 9.0]]]] * 2
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.5")
+@pytest.mark.parametrize("foreach", [None, False])
+def test_gradients_of_several_meshes_are_not_clipped(join, foreach):
+    """``clip_grad_norm_`` raises ``RuntimeError`` or ``ValueError`` for ``DTensor`` gradients of different
+    meshes.
+
+    So it does for two dimensions of one mesh, as where experts are spread over another one than the rest
+    (:issue:`180346`). Take the norm of each part, make numbers of them with ``full_tensor()``, and multiply
+    all gradients by one factor. See :func:`torch.nn.utils.clip_grad_norm_`.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    join("gloo", 0, 1)
+    mesh, weights = init_device_mesh("cpu", (1, 1), mesh_dim_names=("data", "expert")), []
+    for part in (mesh["data"], mesh["expert"]):
+        weights.append(nn.Parameter(distribute_tensor(torch.zeros(2), part, [Shard(0)])))
+        weights[-1].grad = distribute_tensor(torch.tensor([3.0, 4.0]), part, [Shard(0)])
+
+    with pytest.raises((RuntimeError, ValueError), match=r"same mesh|cross-mesh"):
+        nn.utils.clip_grad_norm_(weights, 1.0, foreach=foreach)
+    norms = [nn.utils.clip_grad_norm_([weight], 10.0, foreach=foreach) for weight in weights]
+    assert [norm.full_tensor().item() for norm in norms] == [5.0, 5.0]

@@ -142,3 +142,146 @@ def test_a_fresh_optimizer_changed_the_parameters():
     get_optimizer_state_dict(net, optimizer)
 
     assert net.weight.item() == pytest.approx(3.5)
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.10")
+def test_a_missing_state_is_an_error():
+    """``set_optimizer_state_dict`` raises ``RuntimeError`` if a trainable parameter has no saved state.
+
+    With ``StateDictOptions(strict=False)`` it loads what there is (:issue:`132628`). State of a name that the
+    module lacks is left out either way, as keys of a module are not.
+    """
+    from torch.distributed.checkpoint.state_dict import (
+        StateDictOptions,
+        get_optimizer_state_dict,
+        set_optimizer_state_dict,
+    )
+
+    net, loose = nn.Linear(1, 1), StateDictOptions(strict=False)
+    optimizer, fresh = (torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.5) for _ in range(2))
+    net(torch.tensor([3.0])).sum().backward()
+    optimizer.step()
+    net.zero_grad()
+    state = get_optimizer_state_dict(net, optimizer)
+    state["state"]["other"] = state["state"].pop("bias")
+
+    with pytest.raises(RuntimeError, match="Missing optimizer state for parameter 'bias'"):
+        set_optimizer_state_dict(net, fresh, optim_state_dict=state)
+    set_optimizer_state_dict(net, fresh, optim_state_dict=state, options=loose)
+    assert fresh.state[net.weight]["momentum_buffer"].item() == 3.0
+    assert net.bias not in fresh.state
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+@pytest.mark.before("2.10")
+def test_a_missing_state_was_a_key_error():
+    """``set_optimizer_state_dict`` raises ``KeyError`` if a trainable parameter has no saved state.
+
+    So it does with ``strict=False`` (:issue:`132628`).
+    """
+    from torch.distributed.checkpoint.state_dict import (
+        StateDictOptions,
+        get_optimizer_state_dict,
+        set_optimizer_state_dict,
+    )
+
+    net = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.5)
+    net(torch.tensor([3.0])).sum().backward()
+    optimizer.step()
+    net.zero_grad()
+    state = get_optimizer_state_dict(net, optimizer)
+    del state["state"]["bias"]
+
+    for strict in (True, False):
+        with pytest.raises(KeyError, match="bias"):
+            set_optimizer_state_dict(
+                net, optimizer, optim_state_dict=state, options=StateDictOptions(strict=strict)
+            )
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_settings_come_with_the_state():
+    """``set_optimizer_state_dict`` replaces ``lr`` and other settings of the groups by the saved ones.
+
+    A new rate given to the constructor is lost, as with ``load_state_dict``: set it afterwards.
+    """
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+    net = nn.Linear(1, 1, bias=False)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.75)
+    net(torch.tensor([3.0])).sum().backward()
+    optimizer.step()
+    net.zero_grad()
+
+    other = torch.optim.SGD(net.parameters(), lr=0.125, momentum=0.25)
+    set_optimizer_state_dict(net, other, optim_state_dict=get_optimizer_state_dict(net, optimizer))
+
+    assert [other.param_groups[0][name] for name in ("lr", "momentum")] == [0.5, 0.75]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+def test_groups_divided_otherwise_lose_their_rate():
+    """``set_optimizer_state_dict`` leaves a group without ``lr`` if the saved groups were divided otherwise.
+
+    No error says so; ``step()`` raises ``KeyError`` later. Give the optimizer the same groups as the one that
+    was saved.
+    """
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+    net = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.5, momentum=0.5)
+    net(torch.tensor([3.0])).sum().backward()
+    optimizer.step()
+    net.zero_grad()
+
+    other = torch.optim.SGD([{"params": [p]} for p in net.parameters()], lr=0.125, momentum=0.5)
+    set_optimizer_state_dict(net, other, optim_state_dict=get_optimizer_state_dict(net, optimizer))
+
+    assert [group.get("lr") for group in other.param_groups] == [None, 0.5]
+    assert [len(group["params"]) for group in other.param_groups] == [1, 1]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.7")
+def test_an_empty_group_keeps_its_settings():
+    """``set_optimizer_state_dict`` keeps ``lr`` and other settings of a group without parameters.
+
+    See also :ref:`gradients.optimizer_arguments.a_group_may_be_empty`.
+    """
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+    net = nn.Linear(1, 1, bias=False)
+    groups = [{"params": [net.weight]}, {"params": [], "lr": 0.25}]
+    optimizer, other = (torch.optim.SGD(map(dict, groups), lr=0.5, momentum=0.5) for _ in range(2))
+    net(torch.tensor([3.0])).sum().backward()
+    optimizer.step()
+    net.zero_grad()
+    set_optimizer_state_dict(net, other, optim_state_dict=get_optimizer_state_dict(net, optimizer))
+
+    assert [(len(group["params"]), group["lr"]) for group in other.param_groups] == [(1, 0.5), (0, 0.25)]
+
+
+@pytest.mark.needs("distributed")
+@pytest.mark.since("2.2")
+@pytest.mark.before("2.7")
+def test_an_empty_group_lost_its_settings():
+    """``set_optimizer_state_dict`` leaves a group without parameters without ``lr``.
+
+    The next ``step()`` of some optimizers raises ``KeyError`` (:issue:`143828`).
+    """
+    from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
+
+    net = nn.Linear(1, 1, bias=False)
+    groups = [{"params": [net.weight]}, {"params": [], "lr": 0.25}]
+    optimizer, other = (torch.optim.SGD(map(dict, groups), lr=0.5, momentum=0.5) for _ in range(2))
+    net(torch.tensor([3.0])).sum().backward()
+    optimizer.step()
+    net.zero_grad()
+    set_optimizer_state_dict(net, other, optim_state_dict=get_optimizer_state_dict(net, optimizer))
+
+    assert [group.get("lr") for group in other.param_groups] == [0.5, None]
