@@ -153,7 +153,7 @@ def test_gradients_of_several_meshes_are_not_clipped(join, foreach):
         weights.append(nn.Parameter(distribute_tensor(torch.zeros(2), part, [Shard(0)])))
         weights[-1].grad = distribute_tensor(torch.tensor([3.0, 4.0]), part, [Shard(0)])
 
-    with pytest.raises((RuntimeError, ValueError), match=r"same mesh|cross-mesh"):
+    with pytest.raises((RuntimeError, ValueError), match=r"aten\.(stack|_foreach_norm)"):
         nn.utils.clip_grad_norm_(weights, 1.0, foreach=foreach)
     norms = [nn.utils.clip_grad_norm_([weight], 10.0, foreach=foreach) for weight in weights]
     assert [norm.full_tensor().item() for norm in norms] == [5.0, 5.0]
