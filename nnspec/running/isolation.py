@@ -335,3 +335,11 @@ def _forget_compiled_code() -> None:
     if dynamo is not None:
         with contextlib.suppress(AttributeError):
             dynamo.reset()
+            _forget_dynamic_classes(dynamo)
+
+
+def _forget_dynamic_classes(dynamo: Any) -> None:
+    """Up to torch 2.3 a class whose hooks were once compiled is compiled in another way for good."""
+    tracker = dynamo.mutation_guard.GenerationTracker
+    if not hasattr(tracker, "clear"):
+        tracker.dynamic_classes = type(tracker.dynamic_classes)()

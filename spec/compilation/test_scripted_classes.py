@@ -154,5 +154,6 @@ def test_a_layer_cannot_be_made_in_forward():
         def forward(self, x):
             return nn.ReLU()(x)
 
-    with pytest.raises(torch.jit.frontend.FrontendError, match="Cannot instantiate class 'ReLU'"):
+    errors = torch.jit.frontend.FrontendError, RuntimeError  # that, if a ReLU was scripted before
+    with pytest.raises(errors, match=r"Cannot instantiate class 'ReLU'|Class ReLU does not have an __init__"):
         torch.jit.script(Net())

@@ -86,7 +86,7 @@ def test_a_layer_checkpointed_twice_goes_wrong(ranks):
         nn.init.constant_(net.weight, 2.0)
         model, x = DDP(net), torch.tensor([[rank + 1.0]], requires_grad=True)
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.simplefilter("error", UserWarning)
             model(x).sum().backward()
         late = DDP(nn.Sequential(nn.Linear(1, 1), Net(1, 1)))
         with pytest.raises(RuntimeError, match="Expected to mark a variable ready only once"):

@@ -174,6 +174,19 @@ def test_compiled_code_is_forgotten_where_something_was_compiled(monkeypatch, co
     assert calls == resets
 
 
+@pytest.mark.parametrize(("has_clear", "left"), [(False, {}), (True, {"Linear": True})])
+def test_dynamic_classes_are_forgotten_where_a_reset_leaves_them(monkeypatch, has_clear, left):
+    tracker = SimpleNamespace(dynamic_classes={"Linear": True}, **{"clear": print} if has_clear else {})
+    guard = SimpleNamespace(GenerationTracker=tracker)
+    monkeypatch.setitem(
+        sys.modules, "torch._dynamo", SimpleNamespace(reset=lambda: None, mutation_guard=guard)
+    )
+
+    isolation.restore(isolation.snapshot(), compiled=True)
+
+    assert tracker.dynamic_classes == left
+
+
 def test_a_compiler_that_is_half_imported_is_left_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch._dynamo", SimpleNamespace())
 
