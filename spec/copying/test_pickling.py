@@ -7,6 +7,7 @@ the same into a file.
 import copy
 import io
 import pickle
+import sys
 import threading
 import types
 import warnings
@@ -296,22 +297,33 @@ def test_a_weak_reference_cannot_be_pickled():
         pickle.dumps(net)
 
 
-def test_a_pickle_names_the_class():
+def test_a_pickle_names_the_class(monkeypatch):
     """``pickle.dumps(module)`` saves the class name of each module, but not its code.
 
     The class has to be there, under that name, when the pickle is loaded: a file moved or a class
-    renamed, and it cannot be read.
+    renamed, and it cannot be read. Where its ``forward`` was changed, the new one is called.
 
     See also :ref:`state.files.a_whole_module_may_be_saved`
     """
-    written = pickle.dumps(nn.Sequential(nn.Linear(2, 3)))
 
-    assert b"torch.nn.modules.container" in written
-    assert b"torch.nn.modules.linear" in written
-    assert b"in_features" in written
+    class Doubled(nn.Linear):
+        __qualname__ = "Doubled"
+
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    monkeypatch.setattr(sys.modules[__name__], "Doubled", Doubled, raising=False)
+    written = pickle.dumps(nn.Sequential(Doubled(1, 1)))
+
+    assert [name in written for name in (b"torch.nn.modules.container", b"Doubled", b"in_features")] == [
+        True
+    ] * 3
     assert b"forward" not in written.replace(b"_forward", b"")
-    with pytest.raises(AttributeError, match="Linaer"):
-        pickle.loads(written.replace(b"Linear", b"Linaer"))
+    Doubled.forward = lambda self, x: "another forward"
+    assert pickle.loads(written)(torch.ones(1, 1)) == "another forward"
+    monkeypatch.delattr(sys.modules[__name__], "Doubled")
+    with pytest.raises(AttributeError, match="Doubled"):
+        pickle.loads(written)
 
 
 def test_a_bound_method_is_pickled_by_name():

@@ -133,14 +133,16 @@ def test_two_schedulers_of_one_optimizer():
     """Two schedulers stepped in each epoch, such as ``StepLR`` and ``ExponentialLR``, multiply their
     factors.
     """
-    optimizer = SGD([nn.Parameter(torch.rand(2))], lr=1.0)
-    schedulers = [lr_scheduler.StepLR(optimizer, 1, 0.5), lr_scheduler.ExponentialLR(optimizer, 0.1)]
-
-    optimizer.step()
-    for scheduler in schedulers:
-        scheduler.step()
-
-    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.05)
+    make = (lambda sgd: lr_scheduler.StepLR(sgd, 2, 0.1)), (lambda sgd: lr_scheduler.ExponentialLR(sgd, 0.5))
+    for order in (make, make[::-1]):
+        optimizer, rates = SGD([nn.Parameter(torch.rand(2))], lr=1.0), []
+        schedulers = [scheduler(optimizer) for scheduler in order]
+        for _ in range(4):
+            optimizer.step()
+            for scheduler in schedulers:
+                scheduler.step()
+            rates.append(optimizer.param_groups[0]["lr"])
+        assert rates == pytest.approx([0.5, 0.025, 0.0125, 0.000625])
 
 
 def test_get_lr_is_for_step_alone():

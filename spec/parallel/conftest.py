@@ -52,7 +52,8 @@ def serve(rank, pipe, folder):
             reply = (None, function(rank, *args))
         except BaseException as error:
             traceback.print_exc()
-            reply = (type(error), str(error))
+            kind = AssertionError if isinstance(error, pytest.fail.Exception) else type(error)
+            reply = (kind, str(error))
         faulthandler.cancel_dump_traceback_later()
         pipe.send_bytes(pickle.dumps(reply))
 

@@ -77,6 +77,7 @@ def test_names_of_the_clause_are_refused(ranks):
     ("fault", "told", "limit"),
     [
         ("raise ImportError('lost')", ["E *ImportError: lost", "*rank1:", "*in work"], 6),
+        ("pytest.fail('DID NOT RAISE ValueError')", ["E *AssertionError: DID NOT RAISE ValueError"], 6),
         (
             "os.kill(os.getpid(), signal.SIGKILL)",
             ["E *ChildProcessError: rank 1 died, or gave no answer*"],
@@ -91,7 +92,7 @@ def test_names_of_the_clause_are_refused(ranks):
         ),
         ("return lambda: None", ["E *ChildProcessError: rank 1 died, or gave no answer*"], 15),
     ],
-    ids=["raises", "killed", "exits", "hangs", "stopped", "unpicklable"],
+    ids=["raises", "raises not", "killed", "exits", "hangs", "stopped", "unpicklable"],
 )
 def test_a_faulty_rank_fails_its_clause_alone(clauses, pytester, fault, told, limit):
     clauses(f"""
