@@ -152,11 +152,11 @@ def test_an_optimizer_is_copied_with_its_parameters():
     ],
 )
 def test_the_state_of_another_kind_is_loaded(saved, loading, missing):
-    """``Optimizer.load_state_dict`` takes the state of another kind of optimizer; ``step()`` raises
-    ``KeyError``.
+    """``Optimizer.load_state_dict`` with the state of another kind raises ``KeyError``, or ``step()`` does.
 
-    The groups then have the options of the other kind, and the state its tensors. To change the optimizer,
-    begin with an empty state.
+    Mostly it is loaded: the groups then have the options of the other kind, and the state its tensors. But
+    ``Adam`` looks for its ``step`` at once in what ``SGD`` keeps with momentum. ``AdamW`` takes the state of
+    ``Adam``. To change the optimizer, begin with an empty state.
     """
     weight = nn.Parameter(torch.tensor([3.0]))
     weight.grad = torch.tensor([2.0])
@@ -167,6 +167,11 @@ def test_the_state_of_another_kind_is_loaded(saved, loading, missing):
     assert second.param_groups[0]["lr"] == 0.5
     with pytest.raises(KeyError, match=f"^'{missing}'$"):
         second.step()
+
+    momentum = SGD([weight], lr=0.5, momentum=0.5)
+    momentum.step()
+    with pytest.raises(KeyError, match="^'step'$"):
+        Adam([weight]).load_state_dict(momentum.state_dict())
 
 
 def test_adamw_goes_on_from_adam():

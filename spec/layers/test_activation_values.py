@@ -180,7 +180,8 @@ def test_glu_halves_a_dimension():
     """
     x = torch.tensor([[1.0, 2.0, 0.0, 100.0]])
 
-    assert nn.GLU()(x).tolist() == [[0.5, 2.0]]
+    for batch in (x[0], x, x[None], x[None, None]):
+        assert nn.GLU()(batch).flatten().tolist() == [0.5, 2.0]
     assert nn.GLU(dim=0)(x.T).tolist() == [[0.5], [2.0]]
     with pytest.raises(RuntimeError, match="Halving dimension must be even, but dimension 1 is size 3"):
         nn.GLU()(x[:, :3])

@@ -40,6 +40,7 @@ def serve(rank, pipe, folder):
     torch.set_num_threads(1)
     for name in SLOW:
         importlib.import_module(name)
+    importlib.import_module("torch._inductor.config").compile_threads = 1  # a daemon has no children
     store, limit = dist.FileStore(str(folder / "store"), 2), timedelta(seconds=2 * PATIENCE)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=2, timeout=limit)
     pipe.send_bytes(pickle.dumps((None, "ready")))
@@ -52,8 +53,7 @@ def serve(rank, pipe, folder):
             reply = (None, function(rank, *args))
         except BaseException as error:
             traceback.print_exc()
-            kind = AssertionError if isinstance(error, pytest.fail.Exception) else type(error)
-            reply = (kind, str(error))
+            reply = (AssertionError if isinstance(error, pytest.fail.Exception) else type(error), str(error))
         faulthandler.cancel_dump_traceback_later()
         pipe.send_bytes(pickle.dumps(reply))
 
@@ -78,8 +78,7 @@ class Ranks:
 
     def start(self):
         self.folder.mkdir()
-        for name in SLOW:
-            importlib.import_module(name)  # once for all ranks that are forked
+        list(map(importlib.import_module, SLOW))  # once for all ranks that are forked
         for rank in range(2):
             pipe, theirs = self.context.Pipe()
             process = self.context.Process(target=serve, args=(rank, theirs, self.folder), daemon=True)

@@ -81,11 +81,13 @@ def test_the_tensor_is_no_parameter_any_more(trained):
     The short name leaves the parameters and the state dict: a checkpoint from before no longer loads, and
     code that looks for ``weight`` in :meth:`~torch.nn.Module.named_parameters` misses it.
     """
-    layer = register_parametrization(nn.Linear(2, 1).requires_grad_(trained), "weight", nn.ReLU())
+    layer, names = nn.Linear(2, 1).requires_grad_(trained), ["bias", "parametrizations.weight.original"]
+    weight = layer.weight
+    register_parametrization(layer, "weight", nn.ReLU())
 
     assert list(layer._parameters) == ["bias"]
-    assert [name for name, _ in layer.named_parameters()] == ["bias", "parametrizations.weight.original"]
-    assert list(layer.state_dict()) == ["bias", "parametrizations.weight.original"]
+    assert list(dict(layer.named_parameters())) == list(layer.state_dict()) == names
+    assert layer.parametrizations.weight.original is weight
     with pytest.raises(RuntimeError, match=r'Missing key.*"parametrizations\.weight\.original"'):
         layer.load_state_dict(nn.Linear(2, 1).state_dict())
 
@@ -102,11 +104,9 @@ def test_the_value_is_computed_at_each_reading():
     with torch.no_grad():
         layer.parametrizations.weight.original.fill_(0.0)
         assert layer.eval().weight is not layer.weight
-
     assert layer.train().weight is not layer.weight
     assert layer.weight.tolist() == [[0.0, 0.0]]
     assert first.tolist() != [[0.0, 0.0]]
-
     with parametrize.cached():
         assert layer.weight is layer.weight
 

@@ -246,20 +246,22 @@ def test_a_load_post_hook_is_given_the_keys():
     It is given the module and the missing and unexpected keys so far, which it may change: the way to accept
     an old checkpoint that lacks a key, with ``strict=True`` for all others.
     """
-    calls = []
-    layer = nn.PReLU()
+    calls, layer = [], nn.PReLU()
     layer.shift = nn.Parameter(torch.rand(1))
-    layer.register_load_state_dict_post_hook(lambda *args: calls.append((*args, layer.weight.item())))
+    net = nn.Sequential(layer)
+
+    def hook(module, keys):
+        calls.append((module, keys.missing_keys[:], keys.unexpected_keys[:], layer.weight.item()))
+        keys[0].clear(), keys[1].clear()
 
     state = {"0.weight": torch.tensor([0.75]), "0.bias": torch.rand(1)}
-    nn.Sequential(layer).load_state_dict(state, strict=False)
+    for module in (net, layer):
+        nn.init.zeros_(layer.weight)
+        handle = module.register_load_state_dict_post_hook(hook)
+        assert net.load_state_dict(state, strict=True) == ([], [])
+        handle.remove()
 
-    assert calls == [(layer, (["0.shift"], ["0.bias"]), 0.75)]
-    assert calls[0][1].missing_keys == ["0.shift"]
-    assert calls[0][1].unexpected_keys == ["0.bias"]
-
-    layer.register_load_state_dict_post_hook(lambda _, keys: keys[0].clear() or keys[1].clear())
-    assert nn.Sequential(layer).load_state_dict(state, strict=True) == ([], [])
+    assert calls == [(module, ["0.shift"], ["0.bias"], 0.75) for module in (net, layer)]
 
 
 @pytest.mark.question("Q67")
@@ -306,10 +308,8 @@ def test_a_load_post_hook_sees_earlier_modules():
     A hook that clears them, as *a_load_post_hook_may_excuse_keys* does, excuses those modules too: remove the
     keys that are meant.
     """
-    net = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU())
-    seen = []
+    net, seen = nn.Sequential(nn.PReLU(), nn.PReLU(), nn.PReLU()), []
     net[1].register_load_state_dict_post_hook(lambda module, keys: seen.extend(keys.missing_keys))
-
     net.load_state_dict({}, strict=False)
 
     assert seen == ["0.weight", "1.weight"]

@@ -192,7 +192,7 @@ def test_equal_blocks_of_a_list_are_folded():
     :class:`torch.nn.ModuleList`.
     """
     pair = [nn.Sequential(nn.ReLU()), nn.Sequential(nn.ReLU())]
-    blocks = nn.ModuleList([*(nn.Linear(2, 2) for _ in range(6)), *pair, nn.Linear(2, 3)])
+    blocks = nn.ModuleList([*(nn.Linear(2, 2) for _ in range(6)), *pair, nn.Linear(2, 2), nn.Linear(2, 3)])
     blocks[3].eval().requires_grad_(False)
 
     assert repr(blocks).splitlines() == [
@@ -201,11 +201,12 @@ def test_equal_blocks_of_a_list_are_folded():
         "  (6-7): 2 x Sequential(",
         "    (0): ReLU()",
         "  )",
-        "  (8): Linear(in_features=2, out_features=3, bias=True)",
+        "  (8): Linear(in_features=2, out_features=2, bias=True)",
+        "  (9): Linear(in_features=2, out_features=3, bias=True)",
         ")",
     ]
-    assert len(list(blocks.parameters())) == 14
-    assert [name for name, _ in blocks.named_children()] == [str(place) for place in range(9)]
+    assert len(list(blocks.parameters())) == 16
+    assert [name for name, _ in blocks.named_children()] == [str(place) for place in range(10)]
     with pytest.raises(AttributeError, match="has no attribute `0-5`"):
         blocks.get_submodule("0-5")
 
