@@ -170,7 +170,7 @@ def test_the_state_of_another_kind_is_loaded(saved, loading, missing):
 
     momentum = SGD([weight], lr=0.5, momentum=0.5)
     momentum.step()
-    with pytest.raises(KeyError, match="^'step'$"):
+    with pytest.raises(KeyError, match=r"^'step'$"):
         Adam([weight]).load_state_dict(momentum.state_dict())
 
 
