@@ -186,3 +186,32 @@ def test_a_function_of_ones_own_is_compiled():
     output.backward()
 
     assert (output.item(), x.grad.item()) == (7.0, 30.0)
+
+
+@pytest.mark.needs("compile")
+@pytest.mark.since("2.5")
+def test_a_mapped_ensemble_is_one_graph():
+    """``torch.compile(fullgraph=True)`` compiles :func:`torch.vmap` over ``functional_call``, in one graph.
+
+    So the members of ``stack_module_state`` are called at once, compiled (:issue:`109025`).
+    """
+    nets, x, graphs = (
+        [nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)) for _ in range(3)],
+        torch.rand(4, 2),
+        [],
+    )
+    for number, net in enumerate(nets):
+        nn.init.constant_(net.eval()[1].running_mean, number)
+    parameters, buffers = torch.func.stack_module_state(nets)
+
+    def call(parameters, buffers):
+        return functional_call(nets[0], (parameters, buffers), (x,))
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    outputs = torch.compile(torch.vmap(call), backend=backend, fullgraph=True)(parameters, buffers)
+
+    torch.testing.assert_close(outputs, torch.stack([net(x) for net in nets]))
+    assert len(graphs) == 1

@@ -285,3 +285,50 @@ def test_decomposing_gives_another_program():
     assert list(decomposed.state_dict) == list(net.state_dict())
     assert all(decomposed.state_dict[key] is value for key, value in net.state_dict(keep_vars=True).items())
     assert torch.ops.aten.addmm.default in [node.target for node in decomposed.graph.nodes]
+
+
+@pytest.mark.since("2.2")
+def test_decomposing_keeps_a_write_to_a_buffer():
+    """After ``run_decompositions()``, a program of ``torch.export.export`` still writes into buffers.
+
+    Its graph has no ``copy_`` where ``forward`` had one: the new value is an output of the graph, named by
+    ``graph_signature.buffers_to_mutate``, and the call writes it.
+    """
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("last", torch.zeros(2))
+
+        def forward(self, x):
+            self.last.copy_(x)
+            return x + 1
+
+    program = torch.export.export(Net(), (torch.zeros(2),)).run_decompositions()
+    net = program.module()
+
+    assert net(torch.tensor([3.0, 4.0])).tolist() == [4.0, 5.0]
+    assert dict(net.named_buffers())["last"].tolist() == [3.0, 4.0]
+    assert list(program.graph_signature.buffers_to_mutate.values()) == ["last"]
+    assert not any("copy_" in str(node.target) for node in program.graph.nodes)
+
+
+@pytest.mark.since("2.14")
+def test_keywords_of_any_name_may_be_free():
+    """``torch.export.export`` takes ``dynamic_shapes`` of ``**kwargs`` by name, or in a dict under its name.
+
+    For ``forward(self, **tensors)`` it is ``{"x": {0: dim}}`` or ``{"tensors": {"x": {0: dim}}}``; another
+    name for the dict is a ``UserError`` (:issue:`150022`).
+    """
+
+    class Net(nn.Module):
+        def forward(self, **tensors):
+            return tensors["x"] * 2 + tensors["y"].sum()
+
+    given = {"x": torch.rand(4), "y": torch.ones(3)}
+    shapes = {"x": {0: torch.export.Dim("length")}, "y": None}
+    for chosen in (shapes, {"tensors": shapes}):
+        net = torch.export.export(Net(), (), given, dynamic_shapes=chosen).module()
+        assert net(x=torch.ones(7), y=torch.ones(3)).tolist() == [5.0] * 7
+    with pytest.raises(torch._dynamo.exc.UserError, match="top-level keys must be the arg names"):
+        torch.export.export(Net(), (), given, dynamic_shapes={"kwargs": shapes})

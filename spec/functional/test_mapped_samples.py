@@ -155,3 +155,24 @@ def test_a_kept_sample_is_of_no_use():
 
     torch.func.grad(net)(torch.ones(2))
     assert (net.kept + 1).tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.float32], ids=str)
+def test_a_mask_for_all_samples(kind):
+    """Under :func:`torch.vmap`, ``scaled_dot_product_attention`` on the CPU takes one mask for all samples.
+
+    It need not be mapped: a mask from outside, or one with ``in_dims`` of ``None``, has no batch dimension
+    (:issue:`151558`).
+    """
+    query, key = torch.rand(5, 2, 3, 4), torch.rand(5, 2, 3, 4)
+    mask = torch.ones(3, 3, dtype=torch.bool).tril()
+    if kind is torch.float32:
+        mask = torch.zeros(3, 3).masked_fill(~mask, float("-inf"))
+
+    def attend(query, key, mask):
+        return nn.functional.scaled_dot_product_attention(query, key, key, attn_mask=mask)
+
+    whole = attend(query, key, mask)
+    torch.testing.assert_close(torch.vmap(attend, in_dims=(0, 0, None))(query, key, mask), whole)
+    torch.testing.assert_close(torch.vmap(lambda q, k: attend(q, k, mask))(query, key), whole)
+    assert not torch.allclose(whole, attend(query, key, None))

@@ -196,6 +196,21 @@ def test_only_a_sum_is_weighted(mode):
             layer(x, offsets, per_sample_weights=torch.tensor([0.25, 0.75]).view(x.shape))
 
 
+def test_weights_of_padding_get_no_gradient():
+    """The gradient of ``per_sample_weights`` of ``EmbeddingBag`` is 0 where the index is ``padding_idx``.
+
+    Elsewhere it is the row of the table times the gradient of the output, added up.
+    """
+    layer = nn.EmbeddingBag.from_pretrained(torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 11.0]]), mode="sum")
+    weights = torch.tensor([[0.5, 0.25, 2.0]], requires_grad=True)
+
+    for padding, expected in ((None, [[30.0, 80.0, 180.0]]), (1, [[30.0, 0.0, 180.0]])):
+        weights.grad, layer.padding_idx = None, padding
+        output = layer(torch.tensor([[0, 1, 2]]), per_sample_weights=weights)
+        (output * 10).sum().backward()
+        assert weights.grad.tolist() == expected
+
+
 def test_per_sample_weights_have_the_shape_of_the_input():
     """``EmbeddingBag`` raises ``ValueError`` if ``per_sample_weights`` has not the shape of the input."""
     layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum")

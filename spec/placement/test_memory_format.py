@@ -170,6 +170,27 @@ def test_outputs_are_channels_last(device):
         assert conv(x.to(memory_format=torch.channels_last)).stride() == (75, 1, 15, 5)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_layers_that_keep_channels_last(training):
+    """On the CPU ``BatchNorm2d`` and ``GroupNorm`` keep a channels-last layout, ``InstanceNorm2d`` does not.
+
+    It stays through pooling, activations and ``nn.Upsample`` too. ``nn.LayerNorm`` over all dimensions
+    returns a contiguous output (:issue:`111824`).
+    """
+    x = torch.rand(2, 4, 6, 5).to(memory_format=torch.channels_last)
+    keeping = [nn.BatchNorm2d(4), nn.GroupNorm(2, 4), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.ReLU(), nn.GELU()]
+    losing = [nn.InstanceNorm2d(4), nn.LayerNorm([4, 6, 5])]
+
+    for layers, kept in (
+        ([*keeping, nn.AdaptiveAvgPool2d(2), nn.Upsample(scale_factor=2)], True),
+        (losing, False),
+    ):
+        for layer in layers:
+            output = layer.train(training)(x)
+            assert output.is_contiguous(memory_format=torch.channels_last) is kept
+            assert output.is_contiguous() is not kept
+
+
 @pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d], ids=["Conv", "Transpose"])
 def test_the_weight_of_a_2d_convolution_is_converted(kind):
     """:func:`~torch.nn.utils.convert_conv2d_weight_memory_format` changes only the memory layout of a 2-d
