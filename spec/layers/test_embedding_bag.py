@@ -201,7 +201,8 @@ def test_weights_of_padding_get_no_gradient():
 
     Elsewhere it is the row of the table times the gradient of the output, added up.
     """
-    layer = nn.EmbeddingBag.from_pretrained(torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 11.0]]), mode="sum")
+    table = torch.tensor([[1.0, 2.0], [3.0, 5.0], [7.0, 11.0]])
+    layer = nn.EmbeddingBag.from_pretrained(table, mode="sum", freeze=False)
     weights = torch.tensor([[0.5, 0.25, 2.0]], requires_grad=True)
 
     for padding, expected in ((None, [[30.0, 80.0, 180.0]]), (1, [[30.0, 0.0, 180.0]])):
