@@ -212,6 +212,35 @@ def test_weights_of_padding_get_no_gradient():
         assert weights.grad.tolist() == expected
 
 
+@pytest.mark.since("2.6")
+@pytest.mark.parametrize("size", [(1, 2), (2,)], ids=["rows", "offsets"])
+def test_weights_of_a_frozen_table_are_trained(size):
+    """``EmbeddingBag`` with a frozen table gives ``per_sample_weights`` their gradient."""
+    layer, weights = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum"), torch.ones(size, requires_grad=True)
+    offsets = torch.tensor([0]) if len(size) == 1 else None
+
+    layer(torch.tensor([0, 2]).view(size), offsets, weights).sum().backward()
+
+    assert weights.grad.flatten().tolist() == TABLE[[0, 2]].sum(1).tolist()
+    assert layer.weight.grad is None
+
+
+@pytest.mark.before("2.6")
+def test_weights_of_a_frozen_table_were_an_error():
+    """``EmbeddingBag`` with a frozen table raises ``RuntimeError`` for trained ``per_sample_weights``.
+
+    Under ``torch.no_grad()`` it does not. A table with ``freeze=False`` that no optimizer is given helps.
+    """
+    layer, weights = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum"), torch.ones(1, 2, requires_grad=True)
+
+    with torch.no_grad():
+        assert layer(torch.tensor([[0, 2]]), per_sample_weights=weights).tolist() == [
+            TABLE[[0, 2]].sum(0).tolist()
+        ]
+    with pytest.raises(RuntimeError, match="isDifferentiableType"):
+        layer(torch.tensor([[0, 2]]), per_sample_weights=weights)
+
+
 def test_per_sample_weights_have_the_shape_of_the_input():
     """``EmbeddingBag`` raises ``ValueError`` if ``per_sample_weights`` has not the shape of the input."""
     layer = nn.EmbeddingBag.from_pretrained(TABLE, mode="sum")
