@@ -17,15 +17,14 @@ def test_it_computes_with_the_given_tensors(device):
 
     It is what function transforms and meta-learning need: a module as a function of its parameters.
     """
-    layer = nn.Linear(2, 1, device=device)
-    given = {"weight": torch.tensor([[2.0, 3.0]]).to(device), "bias": torch.tensor([5.0]).to(device)}
+    layer, x = nn.Linear(2, 1, device=device), torch.tensor([10.0, 100.0]).to(device)
+    weight, bias = torch.tensor([[2.0, 3.0]]).to(device), torch.tensor([5.0]).to(device)
 
-    out = functional_call(layer, given, torch.tensor([10.0, 100.0]).to(device))
-
-    assert out.tolist() == [325.0]
-
-    given = {name: value.bfloat16() for name, value in given.items()}
-    assert functional_call(layer, given, torch.ones(2).to(device).bfloat16()).dtype is torch.bfloat16
+    for net, path in ((layer, ""), (nn.Sequential(nn.Sequential(layer)), "0.0.")):
+        given = {f"{path}weight": weight, f"{path}bias": bias}
+        assert functional_call(net, given, x).tolist() == [325.0]
+        given = {name: value.bfloat16() for name, value in given.items()}
+        assert functional_call(net, given, x.bfloat16()).dtype is torch.bfloat16
 
 
 def test_the_module_has_its_own_tensors_afterwards():

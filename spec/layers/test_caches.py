@@ -34,8 +34,9 @@ def test_places_not_yet_filled_have_to_be_masked():
     A key of zeros has a score of 0, not of ``-inf``. A mask of ``True`` for the places up to the step does
     it.
     """
-    query = torch.tensor([[[0.0, 0.0]]])
+    query = torch.tensor([[[1.0, 0.0]]])
     keys, values = torch.zeros(1, 4, 2), torch.zeros(1, 4, 2)
+    keys[:, :2] = torch.tensor([[0.0, 1.0], [0.0, 5.0]])
     values[:, :2] = torch.tensor([[2.0, 4.0], [6.0, 8.0]])
 
     open_ = F.scaled_dot_product_attention(query, keys, values)

@@ -205,17 +205,18 @@ def test_ctc_sums_over_all_alignments():
     An alignment has one class for each step; repeated ones count once, then blanks are left out.
     """
     logs = torch.randn(4, 3).log_softmax(1).requires_grad_()
-    wanted = torch.zeros(())
-    for path in itertools.product(range(3), repeat=4):
-        if [label for label, _ in itertools.groupby(path) if label != 0] == [1, 2]:
-            wanted = wanted + logs[range(4), path].sum().exp()
+    for target in ([1, 2], [1, 1]):
+        wanted = torch.zeros(())
+        for path in itertools.product(range(3), repeat=4):
+            if [label for label, _ in itertools.groupby(path) if label != 0] == target:
+                wanted = wanted + logs[range(4), path].sum().exp()
 
-    loss = nn.CTCLoss(reduction="none")(logs, torch.tensor([1, 2]), torch.tensor(4), torch.tensor(2))
+        loss = nn.CTCLoss(reduction="none")(logs, torch.tensor(target), torch.tensor(4), torch.tensor(2))
 
-    assert torch.allclose(loss, -wanted.log(), atol=1e-6)
-    (gradient,) = torch.autograd.grad(loss, logs)
-    assert gradient.isfinite().all()
-    assert gradient.count_nonzero() == 12
+        assert torch.allclose(loss, -wanted.log(), atol=1e-6)
+        (gradient,) = torch.autograd.grad(loss, logs)
+        assert gradient.isfinite().all()
+        assert gradient.count_nonzero() == 12
 
 
 def test_binary_cross_entropy_of_probabilities():

@@ -99,7 +99,9 @@ def test_an_explicit_dtype_stays(ranks):
 
         net, twin = (fully_shard(nn.Linear(1, 2, bias=False)) for _ in range(2))
         net.weight.grad_dtype = torch.float64
-        seen = [(net.bfloat16().weight.dtype, net.weight.grad_dtype)]
+        net.load_state_dict(twin.state_dict(), assign=True)
+        seen = [(net.weight.dtype, net.weight.grad_dtype)]
+        seen.append((net.bfloat16().weight.dtype, net.weight.grad_dtype))
         net.load_state_dict(twin.state_dict(), assign=True)
         seen.append((net.weight.dtype, net.weight.grad_dtype))
         own = nn.Parameter(twin.state_dict()["weight"])
@@ -108,6 +110,7 @@ def test_an_explicit_dtype_stays(ranks):
         return [*seen, (net.weight.dtype, net.weight.grad_dtype)]
 
     expected = [
+        (torch.float32, torch.float64),
         (torch.bfloat16, torch.float64),
         (torch.float32, torch.float64),
         (torch.float32, torch.float16),
