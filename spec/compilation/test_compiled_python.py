@@ -105,7 +105,7 @@ def test_a_message_breaks_the_graph():
 
     With ``fullgraph=True`` it is ``Unsupported``.
     """
-    sent, logger = [], logging.getLogger("a model")
+    sent, logger = [], logging.Logger("a model")
     logger.addFilter(lambda record: sent.append(record.getMessage()))
 
     class Net(nn.Module):
