@@ -120,9 +120,13 @@ def _helper_lines(path: Path) -> int:
 
 
 def _catches(node: ast.AST) -> bool:
-    """Whether a body catches an exception; the modules that it defines may."""
-    inside = (child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.ClassDef))
-    return isinstance(node, ast.ExceptHandler) or any(map(_catches, inside))
+    """Whether a body catches an exception; ``forward`` of a module that it defines may."""
+    inside = (child for child in ast.iter_child_nodes(node) if not _is_forward(child, node))
+    return isinstance(node, ast.ExceptHandler) or any(_catches(child) for child in inside)
+
+
+def _is_forward(node: ast.AST, owner: ast.AST) -> bool:
+    return isinstance(owner, ast.ClassDef) and isinstance(node, ast.FunctionDef) and node.name == "forward"
 
 
 def clauses_assert(specification: Specification) -> Iterator[str]:

@@ -17,12 +17,15 @@ def test_an_unused_parameter_is_an_error():
     used, unused = nn.Linear(2, 1), nn.Linear(2, 1)
     x = torch.tensor([3.0, 5.0])
 
-    with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
-        torch.autograd.grad(used(x), [used.weight, unused.weight])
+    for inputs in ([used.weight, unused.weight], [unused.bias, used.weight]):
+        with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+            torch.autograd.grad(used(x), inputs)
 
-    gradients = torch.autograd.grad(used(x), [used.weight, unused.weight], allow_unused=True)
-    assert gradients[0].tolist() == [[3.0, 5.0]]
-    assert gradients[1] is None
+    inputs = [unused.bias, used.weight, unused.weight]
+    first, gradient, last = torch.autograd.grad(used(x), inputs, allow_unused=True)
+    used(x).backward()
+    assert gradient.tolist() == used.weight.grad.tolist() == [[3.0, 5.0]]
+    assert (first, last, unused.bias.grad, unused.weight.grad) == (None, None, None, None)
 
 
 @pytest.mark.since("2.1")
@@ -31,13 +34,13 @@ def test_zeros_for_an_unused_parameter():
 
     ``allow_unused`` need not be given; ``False`` raises ``ValueError``. See :func:`torch.autograd.grad`.
     """
-    used, unused = nn.Linear(2, 1), nn.Linear(2, 1)
+    used, unused = nn.Linear(2, 1), nn.Linear(2, 1, dtype=torch.float64)
     loss = used(torch.tensor([3.0, 5.0]))
+    inputs = [unused.weight, used.weight, unused.bias]
 
-    gradients = torch.autograd.grad(
-        loss, [used.weight, unused.weight], materialize_grads=True, retain_graph=True
-    )
-    assert [gradient.tolist() for gradient in gradients] == [[[3.0, 5.0]], [[0.0, 0.0]]]
+    gradients = torch.autograd.grad(loss, inputs, materialize_grads=True, retain_graph=True)
+    assert [gradient.tolist() for gradient in gradients] == [[[0.0, 0.0]], [[3.0, 5.0]], [0.0]]
+    assert [gradient.dtype for gradient in gradients] == [p.dtype for p in inputs]
 
     with pytest.raises(ValueError, match="Expected allow_unused to be True or not passed"):
         torch.autograd.grad(loss, used.weight, materialize_grads=True, allow_unused=False)
@@ -103,10 +106,10 @@ def test_several_outputs_are_added_up():
     first, second, x = nn.Linear(1, 1), nn.Linear(1, 1), torch.ones(1, requires_grad=True)
     nn.init.constant_(first.weight, 3.0)
     nn.init.constant_(second.weight, 5.0)
-    outputs = [first(x), second(x)]
+    outputs, inputs = [first(x), second(x)], [x, first.weight, second.weight]
 
     assert [torch.autograd.grad(output, x, retain_graph=True)[0].item() for output in outputs] == [3.0, 5.0]
-    assert [gradient.item() for gradient in torch.autograd.grad(outputs, x)] == [8.0]
+    assert [gradient.item() for gradient in torch.autograd.grad(outputs, inputs)] == [8.0, 1.0, 1.0]
 
 
 def test_many_weights_at_once():
@@ -115,11 +118,12 @@ def test_many_weights_at_once():
 
     With the rows of an identity matrix it is the Jacobian. See :func:`torch.autograd.grad`.
     """
-    layer, x = nn.Linear(2, 3, bias=False), torch.rand(2, requires_grad=True)
+    layer, x = nn.Linear(2, 3), torch.rand(2, requires_grad=True)
 
-    (jacobian,) = torch.autograd.grad(layer(x), x, grad_outputs=torch.eye(3), is_grads_batched=True)
+    inputs = [x, layer.bias]
+    gradients = torch.autograd.grad(layer(x), inputs, grad_outputs=torch.eye(3), is_grads_batched=True)
 
-    torch.testing.assert_close(jacobian, layer.weight.detach())
+    torch.testing.assert_close(gradients, (layer.weight.detach(), torch.eye(3)))
 
 
 def test_the_graph_is_freed_here_too():

@@ -36,32 +36,27 @@ def test_attributes_come_before_the_constructor_of_torch():
     """An ``LRScheduler`` subclass raises ``AttributeError`` if ``get_lr`` needs what is set after
     ``super().__init__()``.
 
-    That calls ``get_lr``, see above: a scheduler sets its attributes first, unlike a module. ``base_lrs`` and
+    That calls ``get_lr``: a scheduler sets its attributes first, unlike a module. ``base_lrs`` and
     ``last_epoch`` are there by then.
     """
 
-    class Late(lr_scheduler.LRScheduler):
+    class Early(lr_scheduler.LRScheduler):
         def __init__(self, optimizer):
-            super().__init__(optimizer)
             self.factor = 0.5
+            super().__init__(optimizer)
 
         def get_lr(self):
-            return [rate * self.factor for rate in self.base_lrs]
+            return [rate * self.factor ** (self.last_epoch + 1) for rate in self.base_lrs]
 
-    class Early(Late):
+    class Late(Early):
         def __init__(self, optimizer):
-            self.factor = 0.25
-            super().__init__(optimizer)
+            lr_scheduler.LRScheduler.__init__(self, optimizer)
+            self.factor = 0.5
 
-    optimizer = SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    groups = [{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in (1.0, 4.0)]
+    assert Early(SGD(groups)).get_last_lr() == [0.5, 2.0]
     with pytest.raises(AttributeError, match="no attribute 'factor'"):
-        Late(optimizer)
-
-    class Alone(Early):
-        __init__ = lr_scheduler.LRScheduler.__init__
-        factor = 0.25
-
-    assert Alone(optimizer).get_last_lr() == [0.25]
+        Late(SGD(groups))
 
 
 @pytest.mark.parametrize("rates", [[0.5], [0.5, 0.25, 0.125]], ids=["short", "long"])
@@ -111,7 +106,7 @@ def test_a_scheduler_needs_get_lr():
         def get_lr(self):
             return 0.5
 
-    optimizer = SGD(nn.Linear(1, 1).parameters(), lr=1.0)
+    optimizer = SGD([{"params": [nn.Parameter(torch.ones(1))]} for _ in range(2)], lr=1.0)
     with pytest.raises(NotImplementedError, match=r"^$"):
         Nothing(optimizer)
     with pytest.raises(TypeError, match=r"'float' object is not iterable|must support iteration"):
@@ -125,7 +120,7 @@ def test_attributes_of_ones_own_are_saved():
 
     class Power(lr_scheduler.LRScheduler):
         def __init__(self, optimizer, base):
-            self.base = base
+            self.base, self.notes = base, [base]
             super().__init__(optimizer)
 
         def get_lr(self):
@@ -136,14 +131,12 @@ def test_attributes_of_ones_own_are_saved():
     optimizer.step()
     scheduler.step()
     state = scheduler.state_dict()
-    assert {name: state[name] for name in ("base", "last_epoch", "base_lrs")} == {
-        "base": 0.5,
-        "last_epoch": 1,
-        "base_lrs": [1.0],
-    }
-    assert "optimizer" not in state
+    own = {"base": 0.5, "notes": [0.5], "last_epoch": 1, "base_lrs": [1.0]}
+    assert {name: state[name] for name in own} == own
+    assert {*vars(scheduler)} - {*state} == {"optimizer"}
 
     other.load_state_dict(state)
+    assert other.notes == [0.5]
     other.optimizer.step()
     other.step()
     assert other.get_last_lr() == [0.25]
@@ -156,15 +149,14 @@ def test_a_polynomial_falls_to_zero():
     ``power`` is 1 by default: a straight line to 0. See :class:`~torch.optim.lr_scheduler.PolynomialLR`.
     """
     for power, rates in ((1.0, [2.0, 1.5, 1.0, 0.5, 0.0, 0.0]), (2.0, [2.0, 1.125, 0.5, 0.125, 0.0, 0.0])):
-        optimizer = SGD(nn.Linear(1, 1).parameters(), lr=2.0)
+        optimizer = SGD([{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in (2.0, 8.0)])
         options = {} if power == 1.0 else {"power": power}
-        scheduler = lr_scheduler.PolynomialLR(optimizer, total_iters=4, **options)
-        seen = []
+        scheduler, seen = lr_scheduler.PolynomialLR(optimizer, total_iters=4, **options), []
         for _ in range(6):
-            seen.append(scheduler.get_last_lr()[0])
+            seen.append([group["lr"] for group in optimizer.param_groups])
             optimizer.step()
             scheduler.step()
-        assert seen == pytest.approx(rates)
+        assert torch.allclose(torch.tensor(seen), torch.tensor([[rate, 4 * rate] for rate in rates]))
 
 
 def test_a_factor_for_the_rate_there_is():
@@ -175,14 +167,15 @@ def test_a_factor_for_the_rate_there_is():
     """
     seen = {}
     for kind in (lr_scheduler.MultiplicativeLR, lr_scheduler.LambdaLR):
-        optimizer, asked = SGD(nn.Linear(1, 1).parameters(), lr=8.0), []
+        optimizer = SGD([{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in (8.0, 16.0)])
+        rates, asked = [], []
         scheduler = kind(optimizer, lambda epoch, asked=asked: asked.append(epoch) or 1 / (epoch + 1))
-        rates = []
         for _ in range(4):
-            rates.append(scheduler.get_last_lr()[0])
+            rates.append([group["lr"] for group in optimizer.param_groups])
             optimizer.step()
             scheduler.step()
-        seen[kind.__name__] = (asked[0], pytest.approx(rates))
+        seen[kind.__name__] = asked[0], pytest.approx([first for first, _ in rates])
+        assert [second / first for first, second in rates] == pytest.approx([2.0] * 4)
 
     assert seen == {
         "MultiplicativeLR": (1, [8.0, 4.0, 4 / 3, 1 / 3]),
@@ -196,15 +189,14 @@ def test_a_milestone_may_be_given_twice():
 
     See :class:`~torch.optim.lr_scheduler.MultiStepLR`.
     """
-    optimizer = SGD(nn.Linear(1, 1).parameters(), lr=8.0)
-    scheduler = lr_scheduler.MultiStepLR(optimizer, milestones=[4, 2, 2], gamma=0.5)
-    rates = []
+    optimizer = SGD([{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in (8.0, 16.0)])
+    scheduler, rates = lr_scheduler.MultiStepLR(optimizer, milestones=[4, 2, 2], gamma=0.5), []
     for _ in range(5):
-        rates.append(scheduler.get_last_lr()[0])
+        rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         scheduler.step()
 
-    assert rates == [8.0, 8.0, 2.0, 2.0, 1.0]
+    assert rates == [[8.0, 16.0], [8.0, 16.0], [2.0, 4.0], [2.0, 4.0], [1.0, 2.0]]
 
 
 @pytest.mark.parametrize(
@@ -224,27 +216,31 @@ def test_a_rate_that_is_a_tensor_is_filled(make):
 
     It stays the same tensor, so a compiled ``step()`` needs no other graph (:issue:`130467`).
     """
-    rate = torch.tensor(0.5)
-    optimizer = SGD(nn.Linear(1, 1).parameters(), lr=rate)
+    rates = [torch.tensor(0.5), torch.tensor(0.5, dtype=torch.float64)]
+    optimizer = SGD([{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in rates])
     scheduler = make(optimizer)
     optimizer.step()
     scheduler.step()
 
-    assert optimizer.param_groups[0]["lr"] is rate
-    assert rate.item() == pytest.approx(0.25)
+    assert [group["lr"] is rate for group, rate in zip(optimizer.param_groups, rates, strict=True)] == [
+        True
+    ] * 2
+    assert [rate.item() for rate in rates] == pytest.approx([0.25, 0.25])
 
 
 @pytest.mark.since("2.10")
 def test_a_plateau_fills_a_tensor():
     """``ReduceLROnPlateau`` fills an ``lr`` that is a tensor, in place (:issue:`163093`)."""
-    rate = torch.tensor(0.5)
-    optimizer = SGD(nn.Linear(1, 1).parameters(), lr=rate)
+    rates = [torch.tensor(0.5), torch.tensor(0.75)]
+    optimizer = SGD([{"params": [nn.Parameter(torch.ones(1))], "lr": rate} for rate in rates])
     scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
     scheduler.step(1.0)
     scheduler.step(1.0)
 
-    assert optimizer.param_groups[0]["lr"] is rate
-    assert rate.item() == 0.25
+    assert [group["lr"] is rate for group, rate in zip(optimizer.param_groups, rates, strict=True)] == [
+        True
+    ] * 2
+    assert [rate.item() for rate in rates] == [0.25, 0.375]
 
 
 @pytest.mark.before("2.10")

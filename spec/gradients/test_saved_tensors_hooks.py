@@ -105,14 +105,18 @@ def test_changes_in_place_go_unnoticed(device):
 def test_hooks_may_be_forbidden():
     """In ``disable_saved_tensors_hooks(message)`` hooks of ``saved_tensors_hooks`` raise ``RuntimeError``.
 
-    The error has the message that was given. See :func:`torch.autograd.graph.disable_saved_tensors_hooks`.
+    The error has the message that was given. Where such hooks are set already, entering it raises the same.
+    See :func:`torch.autograd.graph.disable_saved_tensors_hooks`.
     """
     layer = nn.Linear(1, 1)
 
     with disable_saved_tensors_hooks("not here"):
-        with pytest.raises(RuntimeError, match=r"^not here$"), save_on_cpu():
-            pass
+        for hooks in (save_on_cpu(), saved_tensors_hooks(lambda x: x, lambda x: x)):
+            with pytest.raises(RuntimeError, match=r"^not here$"), hooks:
+                pass
         assert layer(torch.ones(1)).requires_grad
 
     with save_on_cpu():
         assert layer(torch.ones(1)).requires_grad
+        with pytest.raises(RuntimeError, match=r"^not here$"), disable_saved_tensors_hooks("not here"):
+            pass

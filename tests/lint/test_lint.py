@@ -101,16 +101,17 @@ def test_a_broken_rule_is_the_only_finding(write, name):
     assert message in found[0]
 
 
-def test_a_module_of_a_clause_may_catch(write):
+@pytest.mark.parametrize(("method", "found"), [("forward", 0), ("__init__", 1)])
+def test_only_the_forward_of_a_module_may_catch(write, method, found):
     source = f"""{GOOD}
     class Net(nn.Module):
-        def forward(self, x):
+        def {method}(self, x):
             try:
                 return x
             except ValueError:
                 return -x
 """
-    assert faults(write(source)) == []
+    assert len(faults(write(source))) == found
 
 
 @pytest.mark.parametrize("folder", ["spec", "spec/mini/deeper"])
